@@ -1,0 +1,42 @@
+package lifeline
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// EventKind names what happened. The timeline is data: kinds are constant.
+type EventKind string
+
+const (
+	EventAlertReceived   EventKind = "alert_received"
+	EventIncidentOpened  EventKind = "incident_opened"
+	EventStateChanged    EventKind = "state_changed"
+	EventModelAsked      EventKind = "model_asked"
+	EventModelAnswered   EventKind = "model_answered"
+	EventToolCalled      EventKind = "tool_called"
+	EventCommandRefused  EventKind = "command_refused"
+	EventCommandStarted  EventKind = "command_started"  // the intent is on record
+	EventCommandFinished EventKind = "command_finished" // the result is on record
+	EventResponderEnded  EventKind = "responder_ended"
+	EventVerified        EventKind = "verified"
+	EventVerifyFailed    EventKind = "verify_failed"
+	EventEscalated       EventKind = "incident_escalated"
+	EventNote            EventKind = "note"
+)
+
+// Event is one entry of an incident's timeline. Events are only ever appended.
+type Event struct {
+	// Seq is the store's running number; it orders events.
+	Seq        int64     `json:"seq"`
+	IncidentID string    `json:"incident_id"`
+	At         time.Time `json:"at"`
+	Kind       EventKind `json:"kind"`
+	// Actor says who: "intake", "triage", "respond", "guard", "model:NAME", …
+	Actor string `json:"actor"`
+	// Text is one line for a person. It may hold text from outside: whoever
+	// shows it escapes it.
+	Text string `json:"text"`
+	// Data holds the details, in the shape that the kind's writer documents.
+	Data json.RawMessage `json:"data,omitempty"`
+}

@@ -1,0 +1,101 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"lifeline"
+	"lifeline/internal/config"
+	"lifeline/internal/store"
+	"lifeline/internal/timeline"
+)
+
+// Records reads what is on record.
+type Records struct{ store *store.Store }
+
+// OpenRecords opens the database that the configuration names.
+func OpenRecords(ctx context.Context, cfg *config.Config) (*Records, error) {
+	s, err := store.Open(ctx, cfg.Store.URL, store.Options{})
+	if err != nil {
+		return nil, err
+	}
+	return &Records{store: s}, nil
+}
+
+// Close closes the database.
+func (r *Records) Close() error { return r.store.Close() }
+
+// Format says how an incident is printed: as text, or one of these.
+type Format struct{ JSON, Markdown bool }
+
+// WriteIncidents prints the newest incidents, or all of them.
+func (r *Records) WriteIncidents(ctx context.Context, w io.Writer, all, asJSON bool) error {
+	filter := store.Filter{Limit: 50}
+	if all {
+		filter.Limit = 0
+	}
+	incidents, err := r.store.Incidents(ctx, filter)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return writeJSON(w, map[string]any{"incidents": incidents})
+	}
+	if len(incidents) == 0 {
+		_, err := fmt.Fprintln(w, "No incidents yet. Point an Alertmanager at /webhook/alertmanager, or try: lifeline demo")
+		return err
+	}
+	return timeline.WriteIncidents(w, incidents)
+}
+
+// caseFile is an incident with everything on record about it, as JSON.
+type caseFile struct {
+	Incident lifeline.Incident  `json:"incident"`
+	Alerts   []lifeline.Alert   `json:"alerts"`
+	Events   []lifeline.Event   `json:"events"`
+	Commands []lifeline.Command `json:"commands"`
+}
+
+// WriteIncident prints one incident whole. A unique beginning of the ID is enough.
+func (r *Records) WriteIncident(ctx context.Context, w io.Writer, id string, f Format) error {
+	var (
+		c   caseFile
+		err error
+	)
+	if c.Incident, err = r.store.Incident(ctx, id); err != nil {
+		return err
+	}
+	if c.Alerts, err = r.store.Alerts(ctx, c.Incident.ID); err != nil {
+		return err
+	}
+	if c.Events, err = r.store.Events(ctx, c.Incident.ID, 0); err != nil {
+		return err
+	}
+	if c.Commands, err = r.store.Commands(ctx, c.Incident.ID); err != nil {
+		return err
+	}
+	switch {
+	case f.JSON:
+		return writeJSON(w, c)
+	case f.Markdown:
+		_, err := io.WriteString(w, timeline.CaseMarkdown(c.Incident, c.Alerts, c.Events, c.Commands))
+		return err
+	}
+	return timeline.WriteIncident(w, c.Incident, c.Events, c.Commands)
+}
+
+func writeJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+// EscapeLine shows control characters of a text from outside instead of
+// obeying them, on one line.
+func EscapeLine(s string) string { return timeline.EscapeLine(s) }
+
+// EscapeText is EscapeLine for a text of several lines.
+func EscapeText(s string) string { return timeline.EscapeText(s) }

@@ -1,0 +1,113 @@
+package config
+
+import (
+	"cmp"
+	"maps"
+	"net"
+	"slices"
+	"time"
+
+	"lifeline"
+)
+
+// List is a list of texts that may be written as one text in the file.
+type List []string
+
+// Duration is a time span, in the file a Go duration: 30s, 5m, 1h30m.
+type Duration time.Duration
+
+// D is the span as the standard library's type.
+func (d Duration) D() time.Duration { return time.Duration(d) }
+
+// String is the shortest Go duration: 10m, not 10m0s.
+func (d Duration) String() string {
+	s := time.Duration(d).String()
+	if len(s) > 2 && s[len(s)-2:] == "0s" && s[len(s)-3] == 'm' {
+		s = s[:len(s)-2]
+	}
+	if len(s) > 2 && s[len(s)-2:] == "0m" && s[len(s)-3] == 'h' {
+		s = s[:len(s)-2]
+	}
+	return s
+}
+
+// MarshalText writes what Parse reads.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+// Default is the configuration of an empty file. It has no host, so it is not
+// yet a valid one.
+func Default() Config {
+	return Config{
+		SSH: SSH{
+			HostKeys:          "strict",
+			QueueTimeout:      Duration(30 * time.Second),
+			ConnectTimeout:    Duration(15 * time.Second),
+			RunTimeout:        Duration(60 * time.Second),
+			KillGrace:         Duration(5 * time.Second),
+			KeepaliveInterval: Duration(15 * time.Second),
+			KeepaliveCount:    3,
+			MaxSessions:       10,
+			MaxDials:          10,
+		},
+		Model: Model{
+			Provider:       "anthropic",
+			Name:           "claude-haiku-5-5",
+			MaxTokens:      4096,
+			RequestTimeout: Duration(2 * time.Minute),
+			Budget:         Budget{Turns: 20, Tokens: 200_000, Time: Duration(10 * time.Minute)},
+		},
+		Store:     Store{URL: "sqlite:lifeline.db"},
+		Listen:    "127.0.0.1:8674",
+		Responder: "auto",
+		Respond: Respond{
+			MaxChanges:    2,
+			MaxAttempts:   3,
+			VerifyFor:     Duration(10 * time.Second),
+			VerifyTimeout: Duration(60 * time.Second),
+			AlertTimeout:  Duration(5 * time.Minute),
+		},
+		Log: Log{Format: "text", Level: "info"},
+	}
+}
+
+// defaultHost is a host of which only the name is written.
+func defaultHost() Host { return Host{Mode: lifeline.ModeObserve} }
+
+// HostNames lists the configured hosts in order.
+func (c *Config) HostNames() []string { return slices.Sorted(maps.Keys(c.Hosts)) }
+
+// TargetHosts gives the configured host for what alerts may call it besides its
+// name: the keys of targets.hosts, and the hosts' addresses without their port.
+// An address that several hosts share, or that means whoever uses it, such as
+// localhost, names none of them.
+func (c *Config) TargetHosts() map[string]string {
+	byAddress := map[string]string{}
+	for _, name := range c.HostNames() {
+		address := c.Hosts[name].Address
+		if host, _, err := net.SplitHostPort(address); err == nil {
+			address = host
+		}
+		if address == "" || loopback(address) {
+			continue
+		}
+		if _, shared := byAddress[address]; shared {
+			name = ""
+		}
+		byAddress[address] = name
+	}
+	maps.DeleteFunc(byAddress, func(address, name string) bool {
+		_, isName := c.Hosts[address]
+		return name == "" || isName
+	})
+	maps.Copy(byAddress, c.Targets.Hosts)
+	return byAddress
+}
+
+// File is the path of the file that was read, as it was given; "lifeline.yaml"
+// for a configuration that came from code.
+func (c *Config) File() string {
+	if c.src == nil {
+		return "lifeline.yaml"
+	}
+	return cmp.Or(c.src.name, "lifeline.yaml")
+}

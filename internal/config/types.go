@@ -1,0 +1,216 @@
+package config
+
+import "lifeline"
+
+// The comments of this file are the configuration's reference. The tag "is"
+// says more about a value than its Go type: path, dir or url.
+
+// Config is the whole of lifeline.yaml.
+type Config struct {
+	// Hosts are the machines that Lifeline may reach, by the name that alerts,
+	// commands and pages use for them: letters, digits, dots, dashes and
+	// underscores. Required: without a host there is nothing to do.
+	Hosts map[string]Host `yaml:"hosts"`
+	// SSH says how all hosts are reached: files, clocks and limits.
+	SSH SSH `yaml:"ssh"`
+	// Model is the language model that investigates. Without a key for it, the
+	// runbooks work alone.
+	Model Model `yaml:"model"`
+	// Store is the database that holds alerts, incidents, commands and events.
+	Store Store `yaml:"store"`
+	// Listen is the address of the webhook, the metrics and the health checks,
+	// host:port. An address that other machines can reach needs the webhook's
+	// authentication.
+	Listen string `yaml:"listen"`
+	// Webhook says who may post alerts.
+	Webhook Webhook `yaml:"webhook"`
+	// Responder says who works an incident: auto takes the model if there is a
+	// key for it and the runbooks otherwise; model refuses to start without a
+	// key; runbook never asks a model.
+	Responder string `yaml:"responder" jsonschema:"enum=auto,enum=model,enum=runbook"`
+	// Respond bounds the work on one incident.
+	Respond Respond `yaml:"respond"`
+	// Runbooks is a folder with runbooks of your own. One that has the name of a
+	// shipped runbook replaces it. Empty: the shipped ones only.
+	Runbooks string `yaml:"runbooks" is:"path"`
+	// Targets says how an alert's labels name a host and the thing on it.
+	Targets Targets `yaml:"targets"`
+	// Policy holds your rules about commands, besides the built-in policy.
+	Policy Policy `yaml:"policy"`
+	// Log says how the log looks. It goes to standard error.
+	Log Log `yaml:"log"`
+
+	src *source // where the values stood; nil if they came from code
+}
+
+// Host is one machine. It needs one of address, ssh_config and local.
+type Host struct {
+	// Address is the host's name or IP address, or host:port. An IPv6 address
+	// with a port is written [address]:port.
+	Address string `yaml:"address"`
+	// User is the account on the host. Empty: what ssh_config says, otherwise
+	// $USER.
+	User string `yaml:"user"`
+	// Identity is the private key file, or a list of them in the order in which
+	// they are tried. Empty: what ssh_config says, otherwise ~/.ssh/id_ed25519,
+	// id_ecdsa and id_rsa. Keys of ssh-agent are used too.
+	Identity List `yaml:"identity" is:"path"`
+	// SSHConfig is an alias of ~/.ssh/config: whatever is not set here is taken
+	// from there.
+	SSHConfig string `yaml:"ssh_config"`
+	// ProxyJump lists the jump hosts, first hop first: names of hosts, or
+	// [user@]host[:port].
+	ProxyJump List `yaml:"proxy_jump"`
+	// HostKeys says what to do with a host key that known_hosts does not know:
+	// strict refuses it, accept-new writes it down and uses it. A changed key is
+	// refused by both. Empty: what ssh.host_keys says.
+	HostKeys string `yaml:"host_keys" jsonschema:"enum=strict,enum=accept-new"`
+	// Local means the machine that Lifeline runs on: commands run without SSH.
+	Local bool `yaml:"local"`
+	// Mode is how much Lifeline may do by itself: observe reads and changes
+	// nothing; suggest reads, and asks a person before each change; auto makes
+	// the reversible changes that the policy allows.
+	Mode lifeline.Mode `yaml:"mode" jsonschema:"enum=observe,enum=suggest,enum=auto"`
+}
+
+// SSH is how hosts are reached.
+type SSH struct {
+	// KnownHosts lists the known_hosts files; a new key is written to the first.
+	// Empty: ~/.ssh/known_hosts and /etc/ssh/ssh_known_hosts.
+	KnownHosts List `yaml:"known_hosts" is:"path"`
+	// Config lists the ssh_config files for hosts that name an alias. Empty:
+	// ~/.ssh/config and /etc/ssh/ssh_config.
+	Config List `yaml:"config" is:"path"`
+	// HostKeys says what to do with an unknown host key on all hosts that do not
+	// say it themselves: strict or accept-new.
+	HostKeys string `yaml:"host_keys" jsonschema:"enum=strict,enum=accept-new"`
+	// QueueTimeout bounds the wait for a free session on the host's connection.
+	QueueTimeout Duration `yaml:"queue_timeout"`
+	// ConnectTimeout bounds TCP, handshake and authentication together.
+	ConnectTimeout Duration `yaml:"connect_timeout"`
+	// RunTimeout bounds a command that names no timeout of its own, from its
+	// start to its end. Waiting and connecting do not count.
+	RunTimeout Duration `yaml:"run_timeout"`
+	// KillGrace lies between TERM and KILL for a command whose time is up.
+	KillGrace Duration `yaml:"kill_grace"`
+	// KeepaliveInterval lies between two questions to an idle connection.
+	KeepaliveInterval Duration `yaml:"keepalive_interval"`
+	// KeepaliveCount unanswered questions make a connection dead.
+	KeepaliveCount int `yaml:"keepalive_count" jsonschema:"minimum=1,maximum=100"`
+	// MaxSessions is how many commands may run at once on one connection to
+	// begin with; a server that refuses lowers it.
+	MaxSessions int `yaml:"max_sessions" jsonschema:"minimum=1,maximum=1000"`
+	// MaxDials bounds the handshakes under way at the same time, over all hosts.
+	MaxDials int `yaml:"max_dials" jsonschema:"minimum=1,maximum=1000"`
+}
+
+// Model is the language model.
+type Model struct {
+	// Provider of the model.
+	Provider string `yaml:"provider" jsonschema:"enum=anthropic"`
+	// Name of the model, as the provider calls it.
+	Name string `yaml:"name"`
+	// BaseURL is another address of the provider's API, for a gateway or a
+	// proxy. Empty: the provider's own.
+	BaseURL string `yaml:"base_url" is:"url"`
+	// APIKeyFile holds the key on its first line. The file must be readable by
+	// its owner only. Empty: the key is $ANTHROPIC_API_KEY.
+	APIKeyFile string `yaml:"api_key_file" is:"path"`
+	// MaxTokens bounds one answer.
+	MaxTokens int `yaml:"max_tokens" jsonschema:"minimum=1,maximum=1000000"`
+	// RequestTimeout bounds one question to the model, retries not counted.
+	RequestTimeout Duration `yaml:"request_timeout"`
+	// Budget bounds one attempt; at its end a person gets the case.
+	Budget Budget `yaml:"budget"`
+}
+
+// Budget of one attempt by the model.
+type Budget struct {
+	// Turns is how often the model is asked.
+	Turns int `yaml:"turns" jsonschema:"minimum=1,maximum=1000"`
+	// Tokens is how many tokens it may use, questions and answers together.
+	Tokens int `yaml:"tokens" jsonschema:"minimum=1,maximum=100000000"`
+	// Time is how long the attempt may take.
+	Time Duration `yaml:"time"`
+}
+
+// Store is the database.
+type Store struct {
+	// URL of the database: sqlite:FILE. The file is created where there is none.
+	URL string `yaml:"url" is:"url"`
+}
+
+// Webhook says who may post alerts. With neither a password nor a token, posts
+// are taken without authentication, which is possible on a loopback address only.
+type Webhook struct {
+	// Username for HTTP basic authentication.
+	Username string `yaml:"username"`
+	// PasswordFile holds the password for HTTP basic authentication on its first
+	// line. The file must be readable by its owner only.
+	PasswordFile string `yaml:"password_file" is:"path"`
+	// TokenFile holds a token for HTTP bearer authentication on its first line.
+	// The file must be readable by its owner only.
+	TokenFile string `yaml:"token_file" is:"path"`
+}
+
+// Respond bounds the work on one incident.
+type Respond struct {
+	// MaxChanges is how many changes may be made to a host for one incident.
+	// Reads do not count.
+	MaxChanges int `yaml:"max_changes" jsonschema:"minimum=1,maximum=100"`
+	// MaxAttempts is how often a responder may try, with or without a change.
+	MaxAttempts int `yaml:"max_attempts" jsonschema:"minimum=1,maximum=100"`
+	// VerifyFor is how long a repaired thing must stay well before it counts.
+	VerifyFor Duration `yaml:"verify_for"`
+	// VerifyTimeout is how long it may take to become well.
+	VerifyTimeout Duration `yaml:"verify_timeout"`
+	// AlertTimeout is how long the alert may go on firing after the probe is well.
+	AlertTimeout Duration `yaml:"alert_timeout"`
+}
+
+// Targets says which labels of an alert name what. In each list the first
+// label that an alert has decides. An empty list means the built-in one.
+type Targets struct {
+	// HostLabels name the host: its configured name, its address, or a key of
+	// targets.hosts.
+	HostLabels List `yaml:"host_labels"`
+	// Hosts translates a label's value into the name of a configured host, for
+	// alerts that call the machine something else.
+	Hosts map[string]string `yaml:"hosts"`
+	// ContainerLabels name a docker container.
+	ContainerLabels List `yaml:"container_labels"`
+	// UnitLabels name a systemd unit.
+	UnitLabels List `yaml:"unit_labels"`
+	// MountLabels name the mount point of a filesystem.
+	MountLabels List `yaml:"mount_labels"`
+}
+
+// Policy holds the owner's rules.
+type Policy struct {
+	// Rules are tried in order; the first that matches a program decides about
+	// it. A rule can narrow everything, and widen only what is not destructive.
+	Rules []Rule `yaml:"rules"`
+}
+
+// Rule is one of the owner's rules.
+type Rule struct {
+	// Program is the program's name, without a folder: docker.
+	Program string `yaml:"program"`
+	// Args are the words that follow it, from the first: [restart, web]. The
+	// rule matches commands that begin with them. Empty: any.
+	Args List `yaml:"args"`
+	// Host limits the rule to one host. Empty: all.
+	Host string `yaml:"host"`
+	// Decision is allow, ask or deny.
+	Decision string `yaml:"decision" jsonschema:"enum=allow,enum=ask,enum=deny"`
+	// Reason is shown to whoever asks why.
+	Reason string `yaml:"reason"`
+}
+
+// Log says how the log looks.
+type Log struct {
+	// Format of the lines.
+	Format string `yaml:"format" jsonschema:"enum=text,enum=json"`
+	// Level is the least important level that is logged.
+	Level string `yaml:"level" jsonschema:"enum=debug,enum=info,enum=warn,enum=error"`
+}

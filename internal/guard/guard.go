@@ -1,0 +1,226 @@
+// Package guard is the only door to a host. Every command, whoever asked for
+// it, takes the same way: it is judged by the policy; a person is asked where
+// the policy says so; the intent is put on record and committed; it runs; the
+// result is put on record. If the record cannot be written, nothing runs.
+//
+//	door, err := guard.New(guard.Config{Policies: policies, Pool: pool, Record: store})
+//	cmd, err := door.Run(ctx, lifeline.CommandRequest{Host: "nexus", Command: "docker ps", Actor: "person:ann"})
+//
+// Guaranteed: what runs is the text that was judged; a change with the same
+// request ID runs at most once, also across crashes of this process; an intent
+// without a result is reported as unknown and not repeated.
+//
+// The policy is a filter, not the boundary. The boundary is the account on the
+// host.
+package guard
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"time"
+
+	"lifeline"
+	"lifeline/shellpolicy"
+	"lifeline/sshpool"
+)
+
+// Shell reads every command on every host: what was judged is POSIX shell, and
+// the account's login shell may read it differently.
+const Shell = "/bin/sh"
+
+// environment is what every command runs in. A pager would wait for a key that
+// nobody presses, and a locale would change what the output says.
+var environment = map[string]string{
+	"LC_ALL":        "C.UTF-8",
+	"PAGER":         "cat",
+	"SYSTEMD_PAGER": "cat",
+	"TERM":          "dumb",
+}
+
+// Pool runs a command on a host. *sshpool.Pool is one.
+type Pool interface {
+	Run(ctx context.Context, host string, cmd sshpool.Command) (*sshpool.Result, error)
+}
+
+// Record keeps intents and results. *store.Store is one.
+type Record interface {
+	// RecordIntent commits the intent to run cmd. If a command with the same ID
+	// is on record already, it is returned and nothing is written.
+	RecordIntent(ctx context.Context, cmd lifeline.Command, maxChanges int) (prior *lifeline.Command, err error)
+	RecordResult(ctx context.Context, cmd lifeline.Command) error
+	RecordRefusal(ctx context.Context, cmd lifeline.Command) error
+}
+
+// Confirm asks a person about a command that the policy will not decide alone.
+// No answer, an error and an ended context are all a no.
+type Confirm func(ctx context.Context, cmd lifeline.Command) (bool, error)
+
+// Config of a Guard. Every field without a default is required.
+type Config struct {
+	// Policies by host: a host that is not listed is refused.
+	Policies map[string]shellpolicy.Policy
+	Pool     Pool
+	Record   Record
+	// Confirm is asked when the verdict is ask. nil: such a command is refused
+	// and the refusal says that a person is needed.
+	Confirm Confirm
+	// MaxChanges is how many changes one incident may make; 0: 2.
+	MaxChanges int
+	// OnVerdict, if set, sees every verdict, and OnResult every command that was
+	// let through, at its end: for metrics.
+	OnVerdict func(shellpolicy.Verdict)
+	OnResult  func(lifeline.Command)
+	// Now is the clock of the record; nil: time.Now.
+	Now func() time.Time
+}
+
+// Guard is the door. It is safe for concurrent use.
+type Guard struct{ cfg Config }
+
+// New checks the configuration and returns the door.
+func New(cfg Config) (*Guard, error) {
+	switch {
+	case cfg.Pool == nil:
+		return nil, errors.New("guard: Config.Pool is not set")
+	case cfg.Record == nil:
+		return nil, errors.New("guard: Config.Record is not set: without a record nothing may run")
+	case cfg.MaxChanges < 0:
+		return nil, fmt.Errorf("guard: Config.MaxChanges is %d, want 0 or more", cfg.MaxChanges)
+	}
+	if cfg.MaxChanges == 0 {
+		cfg.MaxChanges = 2
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.OnVerdict == nil {
+		cfg.OnVerdict = func(shellpolicy.Verdict) {}
+	}
+	if cfg.OnResult == nil {
+		cfg.OnResult = func(lifeline.Command) {}
+	}
+	return &Guard{cfg: cfg}, nil
+}
+
+// Run judges the request and, if it may run, runs it.
+//
+// A refusal is a Command with OutcomeRefused and a Reason, and an unreachable
+// host one with OutcomeNotStarted: neither is an error. The error is for a
+// record that could not be written. If that was the intent, nothing ran; if it
+// was the result, the command stays on record as unknown.
+func (g *Guard) Run(ctx context.Context, req lifeline.CommandRequest) (lifeline.Command, error) {
+	cmd := lifeline.Command{CommandRequest: req}
+	if cmd.ID == "" {
+		cmd.ID = "cmd_" + rand.Text()
+	}
+	policy, known := g.cfg.Policies[req.Host]
+	if !known {
+		cmd.Rule = "host"
+		return g.refuse(ctx, cmd, fmt.Sprintf("host %q is not configured", req.Host))
+	}
+	verdict := shellpolicy.Judge(req.Command, policy)
+	g.cfg.OnVerdict(verdict)
+	cmd.Canonical = verdict.Canonical
+	cmd.Class = string(verdict.Class)
+	cmd.Decision = string(verdict.Decision)
+	cmd.Rule = verdict.Rule
+	cmd.Reason = verdict.Reason
+	for _, m := range verdict.Marks {
+		cmd.Marks = append(cmd.Marks, string(m))
+	}
+	switch verdict.Decision {
+	case shellpolicy.Allow:
+	case shellpolicy.Ask:
+		if g.cfg.Confirm == nil {
+			return g.refuse(ctx, cmd, "a person has to decide about this: "+verdict.Reason)
+		}
+		if ok, err := g.cfg.Confirm(ctx, cmd); err != nil || !ok {
+			return g.refuse(ctx, cmd, "not confirmed by a person: "+verdict.Reason)
+		}
+	default: // no verdict means no
+		return g.refuse(ctx, cmd, verdict.Reason)
+	}
+	if cmd.Canonical == "" {
+		return g.refuse(ctx, cmd, "the policy gave no text to run")
+	}
+	return g.execute(ctx, cmd)
+}
+
+// execute puts the intent on record, runs the command and records its result.
+func (g *Guard) execute(ctx context.Context, cmd lifeline.Command) (lifeline.Command, error) {
+	cmd.IntentAt = g.cfg.Now()
+	prior, err := g.cfg.Record.RecordIntent(ctx, cmd, g.cfg.MaxChanges)
+	if err != nil {
+		if lifeline.CodeOf(err) == lifeline.CodeRefused {
+			cmd.IntentAt = time.Time{}
+			cmd.Decision, cmd.Rule = string(shellpolicy.Deny), "budget"
+			return g.refuse(ctx, cmd, err.Error())
+		}
+		return cmd, fmt.Errorf("record the intent to run %q on %s: nothing ran: %w", cmd.Canonical, cmd.Host, err)
+	}
+	if prior != nil {
+		if done, again := g.resume(*prior, cmd); !again {
+			return g.finish(ctx, done, *prior)
+		}
+	}
+	result, runErr := g.cfg.Pool.Run(ctx, cmd.Host, sshpool.Command{
+		Script:     cmd.Canonical,
+		Shell:      Shell,
+		Env:        environment,
+		RunTimeout: cmd.Timeout,
+	})
+	describe(&cmd, result, runErr)
+	g.cfg.OnResult(cmd)
+	return g.finish(ctx, cmd, lifeline.Command{})
+}
+
+// resume decides about a request that is on record already. It gives the
+// command to report, or again = true for a read that may simply be repeated.
+func (g *Guard) resume(prior, cmd lifeline.Command) (done lifeline.Command, again bool) {
+	switch {
+	case prior.Host != cmd.Host || prior.Outcome != lifeline.OutcomeRefused && prior.Canonical != cmd.Canonical:
+		prior.Outcome = lifeline.OutcomeRefused
+		prior.Reason = fmt.Sprintf("request %s is on record for another command", cmd.ID)
+		return prior, false
+	case !prior.FinishedAt.IsZero() || prior.Outcome == lifeline.OutcomeRefused:
+		return prior, false
+	case prior.Class == string(shellpolicy.Read):
+		return prior, true
+	}
+	prior.Outcome = lifeline.OutcomeUnknown
+	prior.Cause = lifeline.CodeUnknown
+	prior.Error = "Lifeline stopped after this was let through and before its result was recorded; it may have run and is not repeated"
+	return prior, false
+}
+
+// finish puts a result on record, unless prior shows that it is there already.
+// It does so even if the caller has given up: what ran must be on record.
+func (g *Guard) finish(ctx context.Context, cmd, prior lifeline.Command) (lifeline.Command, error) {
+	if cmd.Outcome == lifeline.OutcomeRefused || !prior.FinishedAt.IsZero() {
+		return cmd, nil
+	}
+	cmd.FinishedAt = g.cfg.Now()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	defer cancel()
+	if err := g.cfg.Record.RecordResult(ctx, cmd); err != nil {
+		return cmd, fmt.Errorf("record the result of %q on %s (%s): %w", cmd.Canonical, cmd.Host, cmd.Outcome, err)
+	}
+	return cmd, nil
+}
+
+// refuse puts a refusal on record and gives it back.
+func (g *Guard) refuse(ctx context.Context, cmd lifeline.Command, reason string) (lifeline.Command, error) {
+	cmd.Outcome = lifeline.OutcomeRefused
+	cmd.Cause = lifeline.CodeRefused
+	cmd.Reason = reason
+	if cmd.Decision == "" {
+		cmd.Decision = string(shellpolicy.Deny)
+	}
+	cmd.FinishedAt = g.cfg.Now()
+	if err := g.cfg.Record.RecordRefusal(ctx, cmd); err != nil {
+		return cmd, fmt.Errorf("record the refusal of %q on %s: %w", cmd.Command, cmd.Host, err)
+	}
+	return cmd, nil
+}

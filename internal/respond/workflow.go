@@ -1,0 +1,252 @@
+package respond
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/dbos-inc/dbos-transact-golang/dbos"
+
+	"lifeline"
+	"lifeline/internal/tool"
+)
+
+// remediate is the workflow of one incident. Its result is the incident's last
+// state. It returns an error only when the process is stopping; then the
+// incident stays where it is and goes on at the next start.
+func (s *Service) remediate(wf dbos.Context, incidentID string) (string, error) {
+	w := &work{Service: s, id: incidentID, wf: wf,
+		steps: durable{wf: wf, log: s.cfg.Logger}}
+	state, err := w.runSafely()
+	if err == nil {
+		return string(state), nil
+	}
+	if wf.Err() != nil {
+		return "", err
+	}
+	// No state may be one that only a living process can leave.
+	s.cfg.Logger.Error("remediation_failed", "incident", incidentID, "error", err)
+	what, _, _ := strings.Cut(err.Error(), "\n") // below it stands where it panicked
+	state, err = w.escalate("Lifeline itself failed: "+what, nil)
+	return string(state), err
+}
+
+// work is one run of the workflow of one incident.
+type work struct {
+	*Service
+	id    string
+	wf    dbos.Context
+	steps durable
+}
+
+// runSafely is run with its panic turned into an error.
+func (w *work) runSafely() (state lifeline.State, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = panicked("the workflow", p)
+		}
+	}()
+	return w.run()
+}
+
+func (w *work) run() (lifeline.State, error) {
+	inc, err := w.incident("load")
+	if err != nil || inc.State.Ended() {
+		return inc.State, err
+	}
+	w.steps.host = inc.Target.Host
+	if !inc.AlertFiring {
+		return w.move(lifeline.StateSuperseded, "the alert resolved before the work began")
+	}
+	alert, err := do(w.steps, "alert", func(ctx context.Context) (lifeline.Alert, error) {
+		return w.cfg.Store.LatestAlert(ctx, w.id)
+	})
+	if err != nil {
+		return "", err
+	}
+	if inc.Target.Host == "" {
+		return w.escalate(noTarget(alert), nil)
+	}
+	responder, guidance, why := w.cfg.Choose(alert, inc.Target)
+	if responder == nil {
+		return w.escalate(why, nil)
+	}
+
+	var reports []lifeline.Report
+	previous := ""
+	for attempt := 1; ; attempt++ {
+		if _, err := w.move(lifeline.StateInvestigating, fmt.Sprintf("attempt %d", attempt)); err != nil {
+			return "", err
+		}
+		changesBefore := inc.Changes
+		report, err := responder.Work(w.wf, w.steps, lifeline.Case{
+			Incident: inc, Alert: alert, Attempt: attempt, Previous: previous, Guidance: guidance,
+		})
+		if err != nil {
+			return "", err
+		}
+		reports = append(reports, report)
+		if inc, err = w.responderEnded(attempt, report); err != nil {
+			return "", err
+		}
+		if !inc.AlertFiring && inc.Changes == 0 {
+			return w.move(lifeline.StateSuperseded, "the alert resolved; nothing was changed")
+		}
+		if _, err := w.move(lifeline.StateVerifying, "does it really work again?"); err != nil {
+			return "", err
+		}
+		well, err := w.verify(attempt, inc.Target, report)
+		if err != nil {
+			return "", err
+		}
+		if well.OK {
+			return w.awaitAlert(inc, reports)
+		}
+		switch {
+		case inc.Changes == changesBefore:
+			return w.escalate("no safe step is left: "+well.Detail, reports)
+		case inc.Changes >= w.cfg.MaxChanges:
+			return w.escalate(fmt.Sprintf("still not well after %d of %d allowed changes: %s", inc.Changes, w.cfg.MaxChanges, well.Detail), reports)
+		case attempt >= w.cfg.MaxAttempts:
+			return w.escalate(fmt.Sprintf("still not well after %d attempts: %s", attempt, well.Detail), reports)
+		}
+		previous += fmt.Sprintf("Attempt %d by %s: %s Afterwards: %s\n", attempt, report.Responder, report.Summary, well.Detail)
+	}
+}
+
+// awaitAlert ends an incident whose probe is well, once the alert agrees.
+func (w *work) awaitAlert(inc lifeline.Incident, reports []lifeline.Report) (lifeline.State, error) {
+	deadline := time.Time{}
+	for look := 1; ; look++ {
+		now, err := do(w.steps, fmt.Sprintf("alert.look.%d", look), func(ctx context.Context) (looked, error) {
+			inc, err := w.cfg.Store.Incident(ctx, w.id)
+			return looked{Firing: inc.AlertFiring, At: time.Now()}, err
+		})
+		if err != nil {
+			return "", err
+		}
+		if deadline.IsZero() {
+			deadline = now.At.Add(w.cfg.AlertWithin)
+		}
+		switch {
+		case !now.Firing && inc.Changes > 0:
+			return w.move(lifeline.StateResolved, "the probe is well and the alert is gone")
+		case !now.Firing:
+			return w.move(lifeline.StateSuperseded, "well again without a change of ours")
+		case !now.At.Before(deadline):
+			return w.escalate(fmt.Sprintf("the probe is well, but the alert still fires after %s", w.cfg.AlertWithin), reports)
+		}
+		_, err = dbos.Recv[string](w.wf, resolvedTopic, deadline.Sub(now.At))
+		if err != nil && !errors.Is(err, dbos.ErrTimeout) {
+			return "", err
+		}
+	}
+}
+
+// looked is one look at whether the alert still fires.
+type looked struct {
+	Firing bool      `json:"firing"`
+	At     time.Time `json:"at"`
+}
+
+// incident loads the incident in a step.
+func (w *work) incident(step string) (lifeline.Incident, error) {
+	return do(w.steps, step, func(ctx context.Context) (lifeline.Incident, error) {
+		return w.cfg.Store.Incident(ctx, w.id)
+	})
+}
+
+// move changes the incident's state in a step. A step that runs again after a
+// crash finds the incident moved already, which the store takes as done.
+func (w *work) move(to lifeline.State, reason string) (lifeline.State, error) {
+	inc, err := do(w.steps, "move."+string(to), func(ctx context.Context) (lifeline.Incident, error) {
+		inc, err := w.cfg.Store.MoveIncident(ctx, w.id, to, "respond", reason)
+		if err == nil && to.Ended() {
+			w.cfg.Logger.Info("incident_ended", "incident", w.id, "state", to, "host", inc.Target.Host, "reason", reason,
+				"duration_seconds", inc.UpdatedAt.Sub(inc.OpenedAt).Seconds())
+			w.cfg.OnEnd(inc)
+		}
+		return inc, err
+	})
+	return inc.State, err
+}
+
+// responderEnded puts the responder's report on the timeline and gives the
+// incident as it is now.
+func (w *work) responderEnded(attempt int, report lifeline.Report) (lifeline.Incident, error) {
+	return do(w.steps, fmt.Sprintf("report.%d", attempt), func(ctx context.Context) (lifeline.Incident, error) {
+		if err := w.event(ctx, lifeline.EventResponderEnded, report.Responder,
+			fmt.Sprintf("%s: %s", report.Claim, report.Summary), report); err != nil {
+			return lifeline.Incident{}, err
+		}
+		return w.cfg.Store.Incident(ctx, w.id)
+	})
+}
+
+// handover is the Data of an EventEscalated: what a person needs besides the
+// timeline and the commands, which are on record.
+type handover struct {
+	Reason string `json:"reason"`
+	// Next says what to look at, the newest report's view first.
+	Next    []string          `json:"next"`
+	Reports []lifeline.Report `json:"reports"`
+	// Refused and Unknown are the commands that a person should know about.
+	Refused []string `json:"refused"`
+	Unknown []string `json:"unknown"`
+}
+
+// escalate hands the incident to a person with the whole case.
+func (w *work) escalate(reason string, reports []lifeline.Report) (lifeline.State, error) {
+	_, err := do(w.steps, "handover", func(ctx context.Context) (bool, error) {
+		commands, err := w.cfg.Store.Commands(ctx, w.id)
+		if err != nil {
+			return false, err
+		}
+		h := handover{Reason: reason, Reports: reports, Next: []string{}, Refused: []string{}, Unknown: []string{}}
+		for i := len(reports) - 1; i >= 0; i-- {
+			if reports[i].Next != "" {
+				h.Next = append(h.Next, reports[i].Next)
+			}
+		}
+		for _, c := range commands {
+			switch c.Outcome {
+			case lifeline.OutcomeRefused:
+				h.Refused = append(h.Refused, fmt.Sprintf("%s: %s (%s)", c.Host, c.Command, c.Reason))
+			case lifeline.OutcomeUnknown, lifeline.OutcomeTimedOut, "":
+				h.Unknown = append(h.Unknown, fmt.Sprintf("%s: %s (%s)", c.Host, c.Canonical, cmp.Or(c.Error, "no result on record")))
+			}
+		}
+		return true, w.event(ctx, lifeline.EventEscalated, "respond", reason, h)
+	})
+	if err != nil {
+		return "", err
+	}
+	return w.move(lifeline.StateEscalated, reason)
+}
+
+// noTarget says why nobody can work the incident.
+func noTarget(a lifeline.Alert) string {
+	named := ""
+	for _, label := range []string{"host", "hostname", "nodename", "node", "instance"} {
+		if v := a.Labels[label]; v != "" {
+			named = fmt.Sprintf(" (its label %s is %q)", label, v)
+			break
+		}
+	}
+	return fmt.Sprintf("the alert %s names no host that is configured%s: add the host to hosts, or map the label's value under targets.hosts", a.Name, named)
+}
+
+// event appends one entry to the incident's timeline.
+func (w *work) event(ctx context.Context, kind lifeline.EventKind, actor, text string, data any) error {
+	raw, err := json.Marshal(data)
+	if err != nil {
+		return fmt.Errorf("encode the details of %s: %w", kind, err)
+	}
+	return w.cfg.Store.AppendEvent(ctx, lifeline.Event{IncidentID: w.id, Kind: kind, Actor: actor, Text: text, Data: raw})
+}
+
+var _ tool.Runner = Door(nil)

@@ -1,0 +1,112 @@
+package timeline
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"lifeline"
+)
+
+// handover is what the responder service puts into an EventEscalated.
+type handover struct {
+	Reason  string            `json:"reason"`
+	Next    []string          `json:"next"`
+	Reports []lifeline.Report `json:"reports"`
+}
+
+// CaseMarkdown is the case as a person takes it over: why, what to look at
+// next, what was seen, tried and refused, and the whole timeline.
+func CaseMarkdown(inc lifeline.Incident, alerts []lifeline.Alert, events []lifeline.Event, commands []lifeline.Command) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "# %s: %s\n\n", inline(inc.AlertName), inline(inc.Target.String()))
+	fmt.Fprintf(&b, "- incident %s, **%s** since %s\n", inc.ID, inc.State, inc.UpdatedAt.UTC().Format(time.RFC3339))
+	fmt.Fprintf(&b, "- %s\n", inline(inc.Summary))
+	fmt.Fprintf(&b, "- severity %s, opened %s, %d alerts, %d changes made\n", inline(inc.Severity), inc.OpenedAt.UTC().Format(time.RFC3339), inc.Alerts, inc.Changes)
+	if inc.Reason != "" {
+		fmt.Fprintf(&b, "- why it stands here: %s\n", inline(inc.Reason))
+	}
+	h := lastHandover(events)
+	if len(h.Next) > 0 {
+		b.WriteString("\n## Look at this next\n\n")
+		for _, n := range h.Next {
+			fmt.Fprintf(&b, "- %s\n", inline(n))
+		}
+	}
+	if len(h.Reports) > 0 {
+		b.WriteString("\n## What the responders say\n\n")
+		for i, r := range h.Reports {
+			fmt.Fprintf(&b, "%d. %s claims %s: %s\n", i+1, inline(r.Responder), inline(string(r.Claim)), inline(r.Summary))
+		}
+	}
+	commandSection(&b, "Tried: changes that were let through", commands, func(c lifeline.Command) bool { return !c.IntentAt.IsZero() && c.Class != "read" })
+	commandSection(&b, "Refused", commands, func(c lifeline.Command) bool { return c.Outcome == lifeline.OutcomeRefused })
+	commandSection(&b, "Seen: reads", commands, func(c lifeline.Command) bool { return !c.IntentAt.IsZero() && c.Class == "read" })
+	if len(alerts) > 0 {
+		a := alerts[len(alerts)-1]
+		raw, _ := json.MarshalIndent(a, "", "  ") // a map of strings always encodes
+		fmt.Fprintf(&b, "\n## Newest alert of %d\n\n%s", len(alerts), fence(EscapeText(string(raw))))
+	}
+	b.WriteString("\n## Timeline\n\n")
+	for _, e := range events {
+		fmt.Fprintf(&b, "- %s **%s** %s\n", e.At.UTC().Format(time.TimeOnly), inline(e.Actor), inline(e.Text))
+	}
+	return b.String()
+}
+
+func lastHandover(events []lifeline.Event) handover {
+	var last handover
+	for _, e := range events {
+		if e.Kind != lifeline.EventEscalated {
+			continue
+		}
+		var h handover
+		if json.Unmarshal(e.Data, &h) != nil {
+			h = handover{} // nothing of one that is half readable
+		}
+		last = h
+	}
+	return last
+}
+
+func commandSection(b *strings.Builder, title string, commands []lifeline.Command, want func(lifeline.Command) bool) {
+	begun := false
+	for _, c := range commands {
+		if !want(c) {
+			continue
+		}
+		if !begun {
+			fmt.Fprintf(b, "\n## %s\n\n", title)
+			begun = true
+		}
+		fmt.Fprintf(b, "- %s: %s, asked by %s: %s", inline(c.Host), inline(asRun(c)), inline(c.Actor), inline(Outcome(c)))
+		if c.Outcome == lifeline.OutcomeRefused {
+			fmt.Fprintf(b, " (%s)", inline(c.Reason))
+		}
+		b.WriteString("\n")
+		if out := folded(c); out != "" {
+			b.WriteString(fence(out))
+		}
+	}
+}
+
+// inline is a text from outside as Markdown shows it and does not read it: no
+// markup, no HTML, and no entity, which would bring back what EscapeLine hides.
+func inline(s string) string {
+	s = strings.NewReplacer("\\", "\\\\", "`", "\\`", "*", "\\*", "_", "\\_", "[", "\\[", "]", "\\]", "<", "\\<", ">", "\\>",
+		"#", "\\#", "&", "\\&", "~", "\\~", "|", "\\|").Replace(EscapeLine(strings.TrimLeft(s, " ")))
+	if strings.HasPrefix(s, "-") || strings.HasPrefix(s, "+") {
+		return "\\" + s // would begin a list
+	}
+	return s
+}
+
+// fence is a block that the text cannot end.
+func fence(s string) string {
+	ticks := "```"
+	for strings.Contains(s, ticks) {
+		ticks += "`"
+	}
+	return ticks + "\n" + strings.TrimRight(s, "\n") + "\n" + ticks + "\n"
+}

@@ -1,0 +1,51 @@
+package tool
+
+import (
+	"fmt"
+	"strings"
+)
+
+// The lines that gather_logs gives when it is not told how many, and at most.
+// What the model sees is bounded in bytes besides: see render.
+const (
+	someLines = 100
+	mostLines = 1000
+)
+
+// gatherLogs reads the newest lines of a container's log or a unit's journal.
+func gatherLogs(host param) definition {
+	return definition{
+		name: "gather_logs",
+		description: "Reads the newest log lines of one docker container or one systemd unit. " +
+			"Changes nothing. Use several calls in one answer to look at several things at once.",
+		params: []param{host, containerParam(), unitParam(),
+			{name: "lines", kind: "integer", min: 1, max: mostLines, about: fmt.Sprintf("How many of the newest lines; %d if not given.", someLines)},
+			{name: "since", kind: "string", about: "Only lines that are not older than this: 90s, 15m or 2h.", check: checkSince},
+		},
+		oneOf: []string{"container", "unit"},
+		command: func(in input) string {
+			lines := in.number("lines", someLines)
+			since := in.text("since")
+			if container := in.text("container"); container != "" {
+				if since != "" {
+					since = " --since " + since
+				}
+				return fmt.Sprintf("docker logs --tail %d --timestamps%s %s", lines, since, quote(container))
+			}
+			if since != "" {
+				since = " --since=-" + since
+			}
+			return fmt.Sprintf("journalctl --unit %s --lines=%d%s --no-pager", quote(in.text("unit")), lines, since)
+		},
+	}
+}
+
+// checkSince takes what both docker and journalctl read as a span before now.
+func checkSince(s string) error {
+	number := strings.TrimRight(s, "smh")
+	if len(s)-len(number) != 1 || number == "" || len(number) > 5 || number[0] == '0' ||
+		strings.ContainsFunc(number, func(r rune) bool { return r < '0' || r > '9' }) {
+		return fmt.Errorf("want a number and one of s, m, h, such as 15m")
+	}
+	return nil
+}
