@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -15,7 +15,9 @@ import (
 	"lifeline"
 	"lifeline/internal/config"
 	"lifeline/internal/guard"
+	"lifeline/internal/store"
 	"lifeline/internal/timeline"
+	"lifeline/shellpolicy"
 	"lifeline/sshpool"
 )
 
@@ -56,84 +58,109 @@ func (a *App) HostStats(host string) HostStats {
 type Replayed struct {
 	Commands int
 	// Failed counts the commands that did not end with an exit status: no
-	// connection, lost, timed out.
+	// connection, lost, timed out, refused.
 	Failed int
-	// Cause is the first failure's; nil if nothing failed.
-	Cause error
+	// Cause says why the first of them failed; "" if none did.
+	Cause string
 	Took  time.Duration
 }
 
 // Replay runs commands once more on one host, so many at once, to compare the
 // ways of reaching it: over one connection that all share, which is opened and
 // closed within the time that is measured; or each over a connection of its
-// own, opened and closed by the same code. It exists for simulated hosts: there
-// is no guard in front of it, so it refuses any host that is not on loopback.
-func Replay(ctx context.Context, cfg *config.Config, host string, commands []string, parallel int, connectionEach bool) (Replayed, error) {
+// own, opened and closed by the same code. They go through the door like any
+// others. Since a change would be made twice, it refuses any host that is not
+// on loopback: it exists for simulated ones.
+func Replay(ctx context.Context, cfg *config.Config, host string, commands []string, parallel int, connectionEach bool) (_ Replayed, err error) {
 	h, known := cfg.Hosts[host]
 	if address, _, err := net.SplitHostPort(h.Address); !known || err != nil || !isLoopback(address) {
 		return Replayed{}, fmt.Errorf("replay on %s: only a host on a loopback address is replayed on", host)
 	}
-	pc := poolConfig(cfg, nil)
-	only := pc.Hosts[host]
-	only.AgentSocket = "none" // a person's own keys have no business here
-	pc.Hosts = map[string]sshpool.Host{host: only}
-
-	// The pools are made before the clock starts: reading known_hosts and the
-	// key is not what is compared.
-	pools := make([]*sshpool.Pool, len(commands))
-	for i := range pools {
-		if i > 0 && !connectionEach {
-			pools[i] = pools[0]
-			continue
-		}
-		pool, err := sshpool.New(pc)
-		if err != nil {
-			return Replayed{}, errors.Join(poolError(err), shutdown(ctx, pools[:i]))
-		}
-		pools[i] = pool
+	record, err := store.Open(ctx, cfg.Store.URL, store.Options{})
+	if err != nil {
+		return Replayed{}, err
+	}
+	defer func() { err = errors.Join(err, record.Close()) }()
+	pools, err := freshPools(cfg, len(commands))
+	if err != nil {
+		return Replayed{}, err
+	}
+	defer func() { err = errors.Join(err, pools.close(ctx)) }()
+	var pool guard.Pool = pools
+	if !connectionEach {
+		pool = pools.all[0]
+	}
+	door, err := guard.New(guard.Config{Policies: map[string]shellpolicy.Policy{host: Policy(cfg, host)}, Pool: pool, Record: record})
+	if err != nil {
+		return Replayed{}, err
 	}
 	var (
-		mu    sync.Mutex // guards out and closed
 		out   = Replayed{Commands: len(commands)}
+		ends  = make([]lifeline.Command, len(commands))
 		all   errgroup.Group
 		begun = time.Now()
 	)
 	all.SetLimit(max(parallel, 1))
-	var closed []error
 	for i, command := range commands {
-		all.Go(func() error {
-			result, err := pools[i].Run(ctx, host, sshpool.Command{Script: command, Shell: guard.Shell})
-			var closing error
-			if connectionEach {
-				closing = shutdown(ctx, pools[i:i+1])
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			if err != nil || result.Outcome != sshpool.Exited {
-				out.Failed++
-				out.Cause = cmp.Or(out.Cause, err, fmt.Errorf("%s: %s", result.Outcome, command))
-			}
-			closed = append(closed, closing)
-			return nil
+		all.Go(func() (err error) {
+			ends[i], err = door.Run(ctx, lifeline.CommandRequest{Host: host, Command: command, Actor: "demo", Purpose: "to compare"})
+			return err
 		})
 	}
-	_ = all.Wait() // no function of it fails
+	err = all.Wait()
 	if !connectionEach {
-		closed = append(closed, shutdown(ctx, pools[:min(len(pools), 1)]))
+		err = errors.Join(err, shutdown(ctx, pools.all[0]))
 	}
 	out.Took = time.Since(begun)
-	return out, errors.Join(closed...)
+	for _, end := range ends {
+		if end.Outcome != lifeline.OutcomeExited {
+			out.Failed++
+			out.Cause = cmp.Or(out.Cause, end.Error, end.Reason, string(end.Outcome))
+		}
+	}
+	return out, err
 }
 
-// shutdown closes pools, also if the caller has given up.
-func shutdown(ctx context.Context, pools []*sshpool.Pool) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-	defer cancel()
+// pools run one command each: a connection per command.
+type pools struct {
+	all  []*sshpool.Pool
+	next atomic.Int64
+}
+
+// freshPools are made before anything is measured: reading known_hosts and the
+// key is not what is compared.
+func freshPools(cfg *config.Config, n int) (*pools, error) {
+	p := &pools{}
+	for range max(n, 1) {
+		pool, err := sshpool.New(poolConfig(cfg, nil))
+		if err != nil {
+			return nil, errors.Join(poolError(err), p.close(context.Background()))
+		}
+		p.all = append(p.all, pool)
+	}
+	return p, nil
+}
+
+// Run takes the next pool, and closes its connection afterwards.
+func (p *pools) Run(ctx context.Context, host string, cmd sshpool.Command) (*sshpool.Result, error) {
+	pool := p.all[p.next.Add(1)-1]
+	result, err := pool.Run(ctx, host, cmd)
+	return result, errors.Join(err, shutdown(ctx, pool))
+}
+
+func (p *pools) close(ctx context.Context) error {
 	var all []error
-	for _, p := range pools {
-		all = append(all, p.Shutdown(ctx))
+	for _, pool := range p.all {
+		all = append(all, shutdown(ctx, pool))
 	}
 	return errors.Join(all...)
+}
+
+// shutdown closes a pool, also if the caller has given up.
+func shutdown(ctx context.Context, pool *sshpool.Pool) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	return pool.Shutdown(ctx)
 }
 
 func isLoopback(address string) bool {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"lifeline"
 	"lifeline/internal/config"
 	"lifeline/internal/lab"
 )
@@ -29,8 +30,9 @@ func TestReplay(t *testing.T) {
 	}
 	cfg := config.Default()
 	cfg.SSH.KnownHosts = config.List{known}
-	cfg.Hosts = map[string]config.Host{"nexus": {Address: host.Address(), User: host.User(), Identity: config.List{key}}}
-	commands := append(slices.Repeat([]string{"docker ps -q | wc -l"}, 11), "exit 3") // a status is not a failure
+	cfg.Store.URL = "sqlite:" + filepath.Join(t.TempDir(), "lifeline.db")
+	cfg.Hosts = map[string]config.Host{"nexus": {Address: host.Address(), User: host.User(), Identity: config.List{key}, Mode: lifeline.ModeObserve}}
+	commands := append(slices.Repeat([]string{"docker ps -q | wc -l"}, 11), "false") // a status is not a failure
 	for _, tt := range []struct {
 		each            bool
 		want            Replayed
@@ -56,17 +58,23 @@ func TestReplay(t *testing.T) {
 		}
 	}
 
+	// What the policy refuses does not run here either.
+	got, err := Replay(t.Context(), &cfg, "nexus", []string{"docker start scrypted"}, 8, false)
+	if err != nil || got.Failed != 1 || !strings.Contains(got.Cause, "observe") {
+		t.Errorf("a change in mode observe: %+v, %v", got, err)
+	}
+
 	// A host that does not let us in is a failure of every command.
 	locked := cfg.Hosts["nexus"]
 	locked.User = "nobody"
 	cfg.Hosts["nexus"] = locked
-	got, err := Replay(t.Context(), &cfg, "nexus", commands[:2], 8, true)
-	if err != nil || got.Failed != 2 || got.Cause == nil {
+	got, err = Replay(t.Context(), &cfg, "nexus", commands[:2], 8, true)
+	if err != nil || got.Failed != 2 || got.Cause == "" {
 		t.Errorf("with the wrong account: %+v, %v", got, err)
 	}
 }
 
-// There is no guard in front of Replay.
+// A change that is made once more is for simulated hosts only.
 func TestReplayRefusesRealHosts(t *testing.T) {
 	cfg := config.Default()
 	cfg.Hosts = map[string]config.Host{

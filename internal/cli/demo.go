@@ -218,11 +218,11 @@ func (d *demo) configure(g *globals) error {
 		if err := errors.Join(h.WriteKnownHosts(in("known_hosts")), h.WriteIdentity(identity)); err != nil {
 			return err
 		}
-		cfg.Hosts[h.Name()] = config.Host{Address: h.Address(), User: h.User(), Identity: config.List{identity}, Mode: lifeline.ModeAuto}
+		cfg.Hosts[h.Name()] = config.Host{Address: h.Address(), SSHConfig: h.Name(), User: h.User(), Identity: config.List{identity}, Mode: lifeline.ModeAuto}
 	}
 	d.sender = newAlertSender(d.fault)
-	// The empty ssh_config keeps the person's own out of it.
-	for name, text := range map[string]string{"webhook-token": d.sender.token + "\n", "ssh_config": ""} {
+	// This ssh_config keeps the person's own, and their agent's keys, out of it.
+	for name, text := range map[string]string{"webhook-token": d.sender.token + "\n", "ssh_config": "Host *\n  IdentityAgent none\n"} {
 		if err := os.WriteFile(in(name), []byte(text), 0o600); err != nil {
 			return fmt.Errorf("write the demo's files: %w", err)
 		}

@@ -227,10 +227,7 @@ func (d *demo) compare(ctx context.Context, f *demoFigures, commands []lifeline.
 		if err != nil {
 			return fmt.Errorf("compare: %w", err)
 		}
-		*way.out = demoReplay{Connections: d.host.Connections() - before, Failures: r.Failed, Seconds: r.Took.Seconds()}
-		if r.Cause != nil {
-			way.out.Error = r.Cause.Error()
-		}
+		*way.out = demoReplay{Connections: d.host.Connections() - before, Failures: r.Failed, Seconds: r.Took.Seconds(), Error: r.Cause}
 	}
 	return ctx.Err()
 }

@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -35,7 +36,7 @@ func TestStories(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"status": status, "lab": startLab, "break": breakThing, "running": running, "envsubst": envsubst,
+			"status": status, "lab": startLab, "break": breakThing, "running": running, "envsubst": envsubst, "kept": kept,
 		},
 	})
 }
@@ -90,6 +91,21 @@ func envsubst(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: envsubst FILE")
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(os.Expand(ts.ReadFile(args[0]), ts.Getenv)), 0o600))
+}
+
+// kept FILE: gives the folder that a demo says it kept as $KEPT, and removes it
+// at the end.
+func kept(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: kept FILE")
+	}
+	_, rest, found := strings.Cut(ts.ReadFile(args[0]), "kept: ")
+	if !found {
+		ts.Fatalf("%s does not say what was kept", args[0])
+	}
+	dir, _, _ := strings.Cut(rest, "\n")
+	ts.Defer(func() { os.RemoveAll(dir) })
+	ts.Setenv("KEPT", dir)
 }
 
 // break HOST KIND NAME: see lab.Breakages.

@@ -136,7 +136,10 @@ func (g *Guard) Run(ctx context.Context, req lifeline.CommandRequest) (lifeline.
 		if g.cfg.Confirm == nil {
 			return g.refuse(ctx, cmd, "a person has to decide about this: "+verdict.Reason)
 		}
-		if ok, err := g.cfg.Confirm(ctx, cmd); err != nil || !ok {
+		switch ok, err := g.cfg.Confirm(ctx, cmd); {
+		case err != nil:
+			return g.refuse(ctx, cmd, fmt.Sprintf("not confirmed by a person (%v): %s", err, verdict.Reason))
+		case !ok:
 			return g.refuse(ctx, cmd, "not confirmed by a person: "+verdict.Reason)
 		}
 	default: // no verdict means no
