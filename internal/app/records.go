@@ -92,10 +92,3 @@ func writeJSON(w io.Writer, v any) error {
 	enc.SetIndent("", "  ")
 	return enc.Encode(v)
 }
-
-// EscapeLine shows control characters of a text from outside instead of
-// obeying them, on one line.
-func EscapeLine(s string) string { return timeline.EscapeLine(s) }
-
-// EscapeText is EscapeLine for a text of several lines.
-func EscapeText(s string) string { return timeline.EscapeText(s) }

@@ -9,7 +9,7 @@ import (
 	"sync"
 
 	"lifeline"
-	"lifeline/internal/app"
+	"lifeline/internal/escape"
 )
 
 // confirm asks the person at the terminal, one question at a time.
@@ -34,7 +34,7 @@ func (c *confirm) ask(ctx context.Context, cmd lifeline.Command) (bool, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	fmt.Fprintf(c.std.Err, "%s on %s: %s\n  %s\nRun it? [y/N] ", cmd.Class, cmd.Host, app.EscapeLine(cmd.Reason), app.EscapeLine(cmd.Canonical))
+	fmt.Fprintf(c.std.Err, "%s on %s: %s\n  %s\nRun it? [y/N] ", cmd.Class, cmd.Host, escape.Line(cmd.Reason), escape.Line(cmd.Canonical))
 	answer := make(chan string, 1)
 	go func() {
 		line, _ := c.in.ReadString('\n') // no answer is a no

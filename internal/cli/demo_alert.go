@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"lifeline"
-	"lifeline/internal/app"
+	"lifeline/internal/escape"
 )
 
 // alertSender plays the Alertmanager: it posts to the webhook over HTTP what
@@ -102,7 +102,7 @@ func (s *alertSender) post(ctx context.Context, address string, status lifeline.
 	defer resp.Body.Close()
 	if resp.StatusCode/100 != 2 {
 		said, _ := io.ReadAll(io.LimitReader(resp.Body, 4096))
-		return fmt.Errorf("post the alert: the webhook answered %s: %s", resp.Status, app.EscapeLine(string(said)))
+		return fmt.Errorf("post the alert: the webhook answered %s: %s", resp.Status, escape.Line(string(said)))
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 
 	"lifeline"
 	"lifeline/internal/app"
+	"lifeline/internal/escape"
 	"lifeline/internal/lab"
 )
 
@@ -254,9 +255,9 @@ func (s *demoScreen) end(f demoFigures, kept string) error {
 		repaired = fmt.Sprintf("%.1f s from the alert to the verified repair", *f.SecondsToRepair)
 	}
 	s.line(plain, "")
-	s.line(colour, fmt.Sprintf("The incident is %s: %s", f.State, app.EscapeLine(f.Reason)))
+	s.line(colour, fmt.Sprintf("The incident is %s: %s", f.State, escape.Line(f.Reason)))
 	for _, row := range [][2]string{
-		{"works again", well + ", says the simulated host itself: " + app.EscapeLine(f.Target)},
+		{"works again", well + ", says the simulated host itself: " + escape.Line(f.Target)},
 		{"repair", repaired},
 		{"commands", fmt.Sprintf("%d, of which %d changed something", f.Commands, f.Changes)},
 		{"connections", fmt.Sprintf("%d opened, counted by the SSH server; reused %d times", f.ConnectionsOpened, f.ConnectionsReused)},
@@ -274,7 +275,7 @@ func (s *demoScreen) end(f demoFigures, kept string) error {
 	}{{"one shared connection", c.OneConnection}, {"a connection per command", c.ConnectionPerCommand}} {
 		s.line(plain, fmt.Sprintf("  %-24s %12d %10d %10.2f", row.name, row.r.Connections, row.r.Failures, row.r.Seconds))
 		if row.r.Error != "" {
-			s.line(red, "    first failure: "+app.EscapeLine(row.r.Error))
+			s.line(red, "    first failure: "+escape.Line(row.r.Error))
 		}
 	}
 	s.line(plain, "  (a simulated SSH server without a network between: a real sshd starts a process for")

@@ -11,6 +11,7 @@ import (
 
 	"lifeline"
 	"lifeline/internal/app"
+	"lifeline/internal/escape"
 )
 
 // execResult is one command's end; err is set if the record failed.
@@ -104,12 +105,12 @@ func (p execPrinter) result(r execResult) {
 		return
 	}
 	if p.headings {
-		fmt.Fprintf(p.std.Out, "== %s: %s (%s, %.3f s)\n", c.Host, app.EscapeLine(c.Command), outcome(c), c.Run.Seconds())
+		fmt.Fprintf(p.std.Out, "== %s: %s (%s, %.3f s)\n", c.Host, escape.Line(c.Command), outcome(c), c.Run.Seconds())
 	}
 	write(p.std.Out, c.Stdout)
 	write(p.std.Err, c.Stderr)
 	if why := r.explain(); why != "" || c.Outcome != lifeline.OutcomeExited {
-		fmt.Fprintf(p.std.Err, "lifeline: %s: %s: %s\n", c.Host, outcome(c), app.EscapeLine(why))
+		fmt.Fprintf(p.std.Err, "lifeline: %s: %s: %s\n", c.Host, outcome(c), escape.Line(why))
 		if c.Hint != "" {
 			fmt.Fprintf(p.std.Err, "  %s\n", strings.ReplaceAll(c.Hint, "\n", "\n  "))
 		}
@@ -141,7 +142,7 @@ func write(w io.Writer, b []byte) {
 		return
 	}
 	if terminal(w) {
-		b = []byte(app.EscapeText(string(b)))
+		b = []byte(escape.Text(string(b)))
 	}
 	_, _ = w.Write(b)
 	if terminal(w) && !bytes.HasSuffix(b, []byte("\n")) {

@@ -12,6 +12,7 @@ import (
 
 	"lifeline"
 	"lifeline/internal/app"
+	"lifeline/internal/escape"
 	"lifeline/shellpolicy"
 )
 
@@ -109,9 +110,9 @@ func checkLines(out io.Writer, in io.Reader, policy shellpolicy.Policy, asJSON b
 			}
 			continue
 		}
-		fmt.Fprintf(buffered, "%-5s %-11s %s\n", v.Decision, v.Class, app.EscapeLine(command))
+		fmt.Fprintf(buffered, "%-5s %-11s %s\n", v.Decision, v.Class, escape.Line(command))
 		if v.Decision != shellpolicy.Allow {
-			fmt.Fprintf(buffered, "      %s\n", app.EscapeLine(v.Reason))
+			fmt.Fprintf(buffered, "      %s\n", escape.Line(v.Reason))
 		}
 	}
 	if err := lines.Err(); err != nil {
@@ -169,20 +170,20 @@ func newPolicyExplain(g *globals) *cobra.Command {
 }
 
 func explain(w io.Writer, v shellpolicy.Verdict, command string, policy shellpolicy.Policy) error {
-	fmt.Fprintf(w, "command:   %s\n", app.EscapeLine(command))
+	fmt.Fprintf(w, "command:   %s\n", escape.Line(command))
 	fmt.Fprintf(w, "class:     %s\n", v.Class)
 	for _, m := range v.Marks {
 		fmt.Fprintf(w, "mark:      %s\n", m)
 	}
-	fmt.Fprintf(w, "decided by %s\n", app.EscapeLine(v.Rule))
-	fmt.Fprintf(w, "reason:    %s\n", app.EscapeLine(v.Reason))
+	fmt.Fprintf(w, "decided by %s\n", escape.Line(v.Rule))
+	fmt.Fprintf(w, "reason:    %s\n", escape.Line(v.Reason))
 	for _, mode := range []shellpolicy.Mode{shellpolicy.Observe, shellpolicy.Suggest, shellpolicy.Auto} {
 		in := policy
 		in.Mode = mode
 		fmt.Fprintf(w, "%-10s %s\n", string(mode)+":", shellpolicy.Judge(command, in).Decision)
 	}
 	if v.Canonical != "" {
-		fmt.Fprintf(w, "runs as:   %s\n", app.EscapeLine(v.Canonical))
+		fmt.Fprintf(w, "runs as:   %s\n", escape.Line(v.Canonical))
 	}
 	return nil
 }

@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/goccy/go-yaml"
+
+	"lifeline/internal/escape"
 )
 
 // EnvModelKey is the environment variable that holds the model's key.
@@ -77,7 +79,7 @@ func (c *Config) secretFile(field, path string) (string, error) {
 		if cause, ok := errors.AsType[*os.PathError](err); ok {
 			err = cause.Err
 		}
-		return fail(fmt.Sprintf("read %s: %v", path, err), "write the secret into it: (umask 077; cat > "+quote(path)+")")
+		return fail(fmt.Sprintf("read %s: %v", path, err), "write the secret into it: (umask 077; cat > "+escape.Word(path)+")")
 	}
 	defer f.Close()
 	info, err := f.Stat()
@@ -87,7 +89,7 @@ func (c *Config) secretFile(field, path string) (string, error) {
 	case !info.Mode().IsRegular():
 		return fail(path+" is not a file", "")
 	case info.Mode().Perm()&0o077 != 0:
-		return fail(fmt.Sprintf("%s can be read by others than its owner (mode %04o)", path, info.Mode().Perm()), "chmod 600 "+quote(path))
+		return fail(fmt.Sprintf("%s can be read by others than its owner (mode %04o)", path, info.Mode().Perm()), "chmod 600 "+escape.Word(path))
 	}
 	data, err := io.ReadAll(io.LimitReader(f, 64<<10))
 	if err != nil {
@@ -102,16 +104,6 @@ func (c *Config) secretFile(field, path string) (string, error) {
 		return fail(path+" has more than one line: one secret is one line", "")
 	}
 	return secret, nil
-}
-
-// quote makes a path safe to paste into a shell.
-func quote(path string) string {
-	if !strings.ContainsFunc(path, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-+@,", r))
-	}) {
-		return path
-	}
-	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
 }
 
 // Redacted is the configuration without its secrets: what may be shown,

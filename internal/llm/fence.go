@@ -4,8 +4,9 @@ import (
 	"crypto/rand"
 	"fmt"
 	"strings"
-	"unicode"
 	"unicode/utf8"
+
+	"lifeline/internal/escape"
 )
 
 // NewMarker gives a marker for Fence that nobody can guess, so that no text
@@ -21,39 +22,8 @@ func Fence(marker, source, text string) string {
 		marker, source, marker, strings.TrimRight(Visible(text), "\n"), marker)
 }
 
-// Visible spells out what a reader would not see or a terminal would obey:
-// control characters other than line feed and tab, terminal escapes,
-// characters that hide or reorder text, tag characters, and bytes that are not
-// UTF-8. A carriage return before a line feed goes.
-func Visible(s string) string {
-	s = strings.ReplaceAll(s, "\r\n", "\n")
-	plain := true
-	for i := 0; i < len(s) && plain; i++ {
-		plain = s[i] >= ' ' && s[i] < 0x7f || s[i] == '\n' || s[i] == '\t'
-	}
-	if plain {
-		return s
-	}
-	var b strings.Builder
-	b.Grow(len(s) + len(s)/8)
-	for i := 0; i < len(s); {
-		r, size := utf8.DecodeRuneInString(s[i:])
-		switch {
-		case r == utf8.RuneError && size == 1:
-			fmt.Fprintf(&b, `\x%02x`, s[i])
-		case r == '\n' || r == '\t' || r == ' ':
-			b.WriteRune(r)
-		case r < 0x80 && unicode.IsControl(r):
-			fmt.Fprintf(&b, `\x%02x`, r)
-		case !unicode.IsPrint(r) && !unicode.IsMark(r), unicode.Is(unicode.Variation_Selector, r):
-			fmt.Fprintf(&b, `\u{%x}`, r)
-		default:
-			b.WriteRune(r)
-		}
-		i += size
-	}
-	return b.String()
-}
+// Visible is escape.Text of a text whose lines may end as on Windows.
+func Visible(s string) string { return escape.Text(strings.ReplaceAll(s, "\r\n", "\n")) }
 
 // Line makes one line of at most max characters out of a text from outside.
 func Line(s string, max int) string {

@@ -84,7 +84,7 @@ func TestVisible(t *testing.T) {
 	for in, want := range map[string]string{
 		"plain\n\ttext":                "plain\n\ttext",
 		"windows\r\nline":              "windows\nline",
-		"over\rwritten":                `over\x0dwritten`,
+		"over\rwritten":                `over\rwritten`,
 		"\x1b[31mred\x07":              `\x1b[31mred\x07`,
 		"grün 漢字 é":                    "grün 漢字 é",
 		"abc\u202edef":                 `abc\u{202e}def`,

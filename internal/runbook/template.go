@@ -2,10 +2,10 @@ package runbook
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 
 	"lifeline"
+	"lifeline/internal/escape"
 )
 
 // template is a command line with placeholders. Placeholders stand outside of
@@ -91,10 +91,10 @@ func (t template) render(target lifeline.Target) (string, error) {
 		if p.placeholder == "host" {
 			value, kind = target.Host, lifeline.TargetHost
 		}
-		if err := checkValue(kind, value); err != nil {
+		if err := kind.CheckName(value); err != nil {
 			return "", fmt.Errorf("{{%s}}: %w", p.placeholder, err)
 		}
-		b.WriteString(quote(value))
+		b.WriteString(escape.Word(value))
 	}
 	return b.String(), nil
 }
@@ -109,37 +109,4 @@ func renderAll(templates []template, target lifeline.Target) ([]string, error) {
 		out = append(out, command)
 	}
 	return out, nil
-}
-
-// checkValue refuses a name that its kind of thing cannot have. The names come
-// from labels of alerts, which is to say from outside.
-func checkValue(kind lifeline.TargetKind, value string) error {
-	shape, longest := "", 255
-	switch kind {
-	case lifeline.TargetContainer: // docker's own rule for names; also fits IDs
-		shape = `[a-zA-Z0-9][a-zA-Z0-9_.-]*`
-	case lifeline.TargetUnit: // systemd.unit(5), without a leading dash
-		shape = `[a-zA-Z0-9_.@:\\][a-zA-Z0-9_.@:\\-]*`
-	case lifeline.TargetFilesystem:
-		shape, longest = `/[^\pC]*`, 4096
-	case lifeline.TargetHost:
-		shape = `[a-zA-Z0-9][a-zA-Z0-9_.-]*`
-	default:
-		return fmt.Errorf("nothing is known about names of a %q", kind)
-	}
-	if len(value) > longest || !regexp.MustCompile(`\A`+shape+`\z`).MatchString(value) {
-		return fmt.Errorf("%.80q is not a name that a %s can have", value, kind)
-	}
-	return nil
-}
-
-// quote makes one word of a POSIX shell out of any text without NUL.
-func quote(s string) string {
-	plain := s != "" && strings.IndexFunc(s, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("_./:@-", r))
-	}) < 0
-	if plain {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }

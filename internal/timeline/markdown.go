@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"lifeline"
+	"lifeline/internal/escape"
 )
 
 // handover is what the responder service puts into an EventEscalated.
@@ -46,7 +47,7 @@ func CaseMarkdown(inc lifeline.Incident, alerts []lifeline.Alert, events []lifel
 	if len(alerts) > 0 {
 		a := alerts[len(alerts)-1]
 		raw, _ := json.MarshalIndent(a, "", "  ") // a map of strings always encodes
-		fmt.Fprintf(&b, "\n## Newest alert of %d\n\n%s", len(alerts), fence(EscapeText(string(raw))))
+		fmt.Fprintf(&b, "\n## Newest alert of %d\n\n%s", len(alerts), fence(escape.Text(string(raw))))
 	}
 	b.WriteString("\n## Timeline\n\n")
 	for _, e := range events {
@@ -92,10 +93,10 @@ func commandSection(b *strings.Builder, title string, commands []lifeline.Comman
 }
 
 // inline is a text from outside as Markdown shows it and does not read it: no
-// markup, no HTML, and no entity, which would bring back what EscapeLine hides.
+// markup, no HTML, and no entity, which would bring back what escape.Line hides.
 func inline(s string) string {
 	s = strings.NewReplacer("\\", "\\\\", "`", "\\`", "*", "\\*", "_", "\\_", "[", "\\[", "]", "\\]", "<", "\\<", ">", "\\>",
-		"#", "\\#", "&", "\\&", "~", "\\~", "|", "\\|").Replace(EscapeLine(strings.TrimLeft(s, " ")))
+		"#", "\\#", "&", "\\&", "~", "\\~", "|", "\\|").Replace(escape.Line(strings.TrimLeft(s, " ")))
 	if strings.HasPrefix(s, "-") || strings.HasPrefix(s, "+") {
 		return "\\" + s // would begin a list
 	}

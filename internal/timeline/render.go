@@ -8,11 +8,12 @@ import (
 	"time"
 
 	"lifeline"
+	"lifeline/internal/escape"
 )
 
 // Line is one event for a terminal: the time since start, who, and what.
 func Line(e lifeline.Event, start time.Time) string {
-	return fmt.Sprintf("%8.2fs  %-22s %s", e.At.Sub(start).Seconds(), EscapeLine(e.Actor), EscapeLine(e.Text))
+	return fmt.Sprintf("%8.2fs  %-22s %s", e.At.Sub(start).Seconds(), escape.Line(e.Actor), escape.Line(e.Text))
 }
 
 // WriteIncidents prints a table, one incident per line.
@@ -21,7 +22,7 @@ func WriteIncidents(w io.Writer, incidents []lifeline.Incident) error {
 	fmt.Fprintln(t, "ID\tOPENED\tSTATE\tALERT\tTARGET\tCHANGES\tREASON")
 	for _, inc := range incidents {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n", inc.ID, inc.OpenedAt.Local().Format("2006-01-02 15:04:05"), inc.State,
-			EscapeLine(inc.AlertName), EscapeLine(inc.Target.String()), inc.Changes, EscapeLine(inc.Reason))
+			escape.Line(inc.AlertName), escape.Line(inc.Target.String()), inc.Changes, escape.Line(inc.Reason))
 	}
 	return t.Flush()
 }
@@ -33,10 +34,10 @@ const shownLines = 12
 // WriteIncident prints one incident: what it is, its timeline, its commands.
 func WriteIncident(w io.Writer, inc lifeline.Incident, events []lifeline.Event, commands []lifeline.Command) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s  %s  %s\n", inc.ID, inc.State, EscapeLine(inc.AlertName))
-	fmt.Fprintf(&b, "  %s\n  %s\n", EscapeLine(inc.Target.String()), EscapeLine(inc.Summary))
+	fmt.Fprintf(&b, "%s  %s  %s\n", inc.ID, inc.State, escape.Line(inc.AlertName))
+	fmt.Fprintf(&b, "  %s\n  %s\n", escape.Line(inc.Target.String()), escape.Line(inc.Summary))
 	if inc.Reason != "" {
-		fmt.Fprintf(&b, "  %s\n", EscapeLine(inc.Reason))
+		fmt.Fprintf(&b, "  %s\n", escape.Line(inc.Reason))
 	}
 	fmt.Fprintf(&b, "  opened %s, %d alerts, %d changes\n\nTimeline\n", inc.OpenedAt.Local().Format(time.DateTime), inc.Alerts, inc.Changes)
 	for _, e := range events {
@@ -44,9 +45,9 @@ func WriteIncident(w io.Writer, inc lifeline.Incident, events []lifeline.Event, 
 	}
 	b.WriteString("\nCommands\n")
 	for _, c := range commands {
-		fmt.Fprintf(&b, "%s: %s\n", EscapeLine(c.Host), EscapeLine(asRun(c)))
-		fmt.Fprintf(&b, "    by %s; %s by %s: %s\n", EscapeLine(c.Actor), c.Decision, EscapeLine(c.Rule), EscapeLine(c.Reason))
-		fmt.Fprintf(&b, "    %s\n", EscapeLine(Outcome(c)))
+		fmt.Fprintf(&b, "%s: %s\n", escape.Line(c.Host), escape.Line(asRun(c)))
+		fmt.Fprintf(&b, "    by %s; %s by %s: %s\n", escape.Line(c.Actor), c.Decision, escape.Line(c.Rule), escape.Line(c.Reason))
+		fmt.Fprintf(&b, "    %s\n", escape.Line(Outcome(c)))
 		b.WriteString(folded(c))
 	}
 	if len(commands) == 0 {
@@ -92,7 +93,7 @@ func Outcome(c lifeline.Command) string {
 func folded(c lifeline.Command) string {
 	var b strings.Builder
 	for _, out := range [][]byte{c.Stdout, c.Stderr} {
-		text := strings.TrimRight(EscapeText(string(out)), "\n")
+		text := strings.TrimRight(escape.Text(string(out)), "\n")
 		if text == "" {
 			continue
 		}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"lifeline"
+	"lifeline/internal/escape"
 	"lifeline/internal/llm"
 )
 
@@ -84,11 +85,11 @@ type look struct {
 }
 
 func lookAt(t lifeline.Target) (look, error) {
-	if err := checkName(lifeline.TargetHost, t.Host); err != nil {
+	if err := lifeline.TargetHost.CheckName(t.Host); err != nil {
 		return look{}, &lifeline.Error{Code: lifeline.CodeUsage, Message: "look at the " + t.String(), Err: err}
 	}
 	if t.Kind != lifeline.TargetHost {
-		if err := checkName(t.Kind, t.Name); err != nil {
+		if err := t.Kind.CheckName(t.Name); err != nil {
 			return look{}, &lifeline.Error{Code: lifeline.CodeUsage, Message: "look at something on " + t.Host, Err: err}
 		}
 	}
@@ -98,8 +99,8 @@ func lookAt(t lifeline.Target) (look, error) {
 	case lifeline.TargetUnit:
 		return look{showUnit(t.Name), readUnit}, nil
 	case lifeline.TargetFilesystem:
-		return look{"df -P " + quote(t.Name), func(cmd lifeline.Command) (Health, error) { return readFilesystem(cmd, t.Name) }}, nil
-	default: // a host: checkName knows no other
+		return look{"df -P " + escape.Word(t.Name), func(cmd lifeline.Command) (Health, error) { return readFilesystem(cmd, t.Name) }}, nil
+	default: // a host: CheckName knows no other
 		return look{"uptime", readHost}, nil
 	}
 }

@@ -3,6 +3,8 @@ package tool
 import (
 	"fmt"
 	"strings"
+
+	"lifeline/internal/escape"
 )
 
 // The lines that gather_logs gives when it is not told how many, and at most.
@@ -30,12 +32,12 @@ func gatherLogs(host param) definition {
 				if since != "" {
 					since = " --since " + since
 				}
-				return fmt.Sprintf("docker logs --tail %d --timestamps%s %s", lines, since, quote(container))
+				return fmt.Sprintf("docker logs --tail %d --timestamps%s %s", lines, since, escape.Word(container))
 			}
 			if since != "" {
 				since = " --since=-" + since
 			}
-			return fmt.Sprintf("journalctl --unit %s --lines=%d%s --no-pager", quote(in.text("unit")), lines, since)
+			return fmt.Sprintf("journalctl --unit %s --lines=%d%s --no-pager", escape.Word(in.text("unit")), lines, since)
 		},
 	}
 }

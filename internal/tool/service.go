@@ -1,6 +1,10 @@
 package tool
 
-import "strings"
+import (
+	"strings"
+
+	"lifeline/internal/escape"
+)
 
 // checkServiceStatus looks at one container or unit.
 func checkServiceStatus(host param) definition {
@@ -30,9 +34,9 @@ func restartService(host param) definition {
 		oneOf:  []string{"container", "unit"},
 		command: func(in input) string {
 			if container := in.text("container"); container != "" {
-				return "docker restart " + quote(container)
+				return "docker restart " + escape.Word(container)
 			}
-			return "systemctl restart " + quote(in.text("unit"))
+			return "systemctl restart " + escape.Word(in.text("unit"))
 		},
 	}
 }
@@ -40,12 +44,12 @@ func restartService(host param) definition {
 // inspectContainer reads a container's state, and nothing of its environment.
 // Without the type, docker would go on to an image of the same name.
 func inspectContainer(name string) string {
-	return "docker inspect --type container --format '{{.Name}} {{.Config.Image}} {{.RestartCount}} {{json .State}}' " + quote(name)
+	return "docker inspect --type container --format '{{.Name}} {{.Config.Image}} {{.RestartCount}} {{json .State}}' " + escape.Word(name)
 }
 
 // showUnit reads what systemd knows about how a unit runs.
 func showUnit(name string) string {
-	return "systemctl show --property=" + strings.Join(unitProperties(), ",") + " " + quote(name)
+	return "systemctl show --property=" + strings.Join(unitProperties(), ",") + " " + escape.Word(name)
 }
 
 // unitProperties are the properties that Status reads, and Description and

@@ -58,7 +58,7 @@ func New(door Runner, cfg Config) (*Set, error) {
 		return nil, errors.New("tool: Config.Hosts is empty: without a host there is nothing to ask for")
 	}
 	for _, h := range hosts {
-		if err := checkName(lifeline.TargetHost, h); err != nil {
+		if err := lifeline.TargetHost.CheckName(h); err != nil {
 			return nil, fmt.Errorf("tool: Config.Hosts: %w", err)
 		}
 	}

@@ -1,4 +1,7 @@
-package timeline
+// Package escape makes text from outside harmless where it is shown, and where
+// it becomes a word of a command line. Whoever shows or runs something that an
+// alert, a host or a model said takes it from here.
+package escape
 
 import (
 	"fmt"
@@ -7,14 +10,14 @@ import (
 	"unicode/utf8"
 )
 
-// EscapeLine shows on one line what s holds: control characters, terminal
+// Line shows on one line what s holds: control characters, terminal
 // escapes, characters that reorder or hide text, and bytes that are not UTF-8
 // are spelled out, never obeyed.
-func EscapeLine(s string) string { return escape(s, false) }
+func Line(s string) string { return escape(s, false) }
 
-// EscapeText is EscapeLine for a text of several lines: line feeds and tabs
+// Text is Line for a text of several lines: line feeds and tabs
 // stay as they are.
-func EscapeText(s string) string { return escape(s, true) }
+func Text(s string) string { return escape(s, true) }
 
 func escape(s string, lines bool) string {
 	var b strings.Builder
@@ -60,4 +63,15 @@ func hidden(r rune) bool {
 		return true
 	}
 	return !unicode.IsPrint(r)
+}
+
+// Word makes one word of a POSIX shell out of any text without NUL.
+func Word(s string) string {
+	plain := s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("_./:@+,-", r))
+	})
+	if plain {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }

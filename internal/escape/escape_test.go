@@ -1,12 +1,13 @@
-package timeline_test
+package escape_test
 
 import (
+	"os/exec"
 	"strings"
 	"testing"
 	"unicode"
 	"unicode/utf8"
 
-	"lifeline/internal/timeline"
+	"lifeline/internal/escape"
 )
 
 func TestEscape(t *testing.T) {
@@ -48,14 +49,14 @@ func TestEscape(t *testing.T) {
 		{"private use", "\ue000\U000f0000", `\u{e000}\u{f0000}`, ""},
 		{"not assigned", "\u0378\U000e0fff", `\u{378}\u{e0fff}`, ""},
 	} {
-		if got := timeline.EscapeLine(tc.in); got != tc.line {
+		if got := escape.Line(tc.in); got != tc.line {
 			t.Errorf("%s: line %q, want %q", tc.name, got, tc.line)
 		}
 		want := tc.text
 		if want == "" {
 			want = tc.line
 		}
-		if got := timeline.EscapeText(tc.in); got != want {
+		if got := escape.Text(tc.in); got != want {
 			t.Errorf("%s: text %q, want %q", tc.name, got, want)
 		}
 	}
@@ -66,7 +67,7 @@ func TestEscape(t *testing.T) {
 func FuzzEscape(f *testing.F) {
 	f.Add("a\x1b[31m\u202e\xff\n\t\U000e0061")
 	f.Fuzz(func(t *testing.T, in string) {
-		line, text := timeline.EscapeLine(in), timeline.EscapeText(in)
+		line, text := escape.Line(in), escape.Text(in)
 		if strings.ContainsAny(line, "\n\t") {
 			t.Errorf("%q has more than one line: %q", in, line)
 		}
@@ -79,7 +80,7 @@ func FuzzEscape(f *testing.F) {
 					t.Errorf("%q lets %U through", in, r)
 				}
 			}
-			if again := timeline.EscapeText(out); again != out {
+			if again := escape.Text(out); again != out {
 				t.Errorf("%q escaped twice is %q", out, again)
 			}
 		}
@@ -87,4 +88,19 @@ func FuzzEscape(f *testing.F) {
 			t.Errorf("%q was changed to %q", in, line)
 		}
 	})
+}
+
+func TestWord(t *testing.T) {
+	for in, want := range map[string]string{
+		"": "''", "web": "web", "/srv/my data": "'/srv/my data'", "it's": `'it'\''s'`, "a@b:1,2+3.x-y_z": "a@b:1,2+3.x-y_z",
+		"$(reboot)": "'$(reboot)'", "-n": "-n", "~": "'~'", "a=b": "'a=b'", "a\nb": "'a\nb'", "{a,b}": "'{a,b}'", "é": "'é'", `a\b`: `'a\b'`,
+	} {
+		if got := escape.Word(in); got != want {
+			t.Errorf("Word(%q) = %s, want %s", in, got, want)
+		}
+		out, err := exec.Command("/bin/sh", "-c", "printf %s "+escape.Word(in)).Output()
+		if err != nil || string(out) != in {
+			t.Errorf("a shell reads Word(%q) as %q: %v", in, out, err)
+		}
+	}
 }
