@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -201,15 +202,20 @@ type handover struct {
 
 // escalate hands the incident to a person with the whole case.
 func (w *work) escalate(reason string, reports []lifeline.Report) (lifeline.State, error) {
+	if len(reports) > 0 {
+		if err := w.lastWords(); err != nil {
+			return "", err
+		}
+	}
 	_, err := do(w.steps, "handover", func(ctx context.Context) (bool, error) {
 		commands, err := w.cfg.Store.Commands(ctx, w.id)
 		if err != nil {
 			return false, err
 		}
 		h := handover{Reason: reason, Reports: reports, Next: []string{}, Refused: []string{}, Unknown: []string{}}
-		for i := len(reports) - 1; i >= 0; i-- {
-			if reports[i].Next != "" {
-				h.Next = append(h.Next, reports[i].Next)
+		for _, r := range slices.Backward(reports) {
+			if r.Next != "" && !slices.Contains(h.Next, r.Next) {
+				h.Next = append(h.Next, r.Next)
 			}
 		}
 		for _, c := range commands {
@@ -226,6 +232,19 @@ func (w *work) escalate(reason string, reports []lifeline.Report) (lifeline.Stat
 		return "", err
 	}
 	return w.move(lifeline.StateEscalated, reason)
+}
+
+// lastWords puts the newest log lines of the target on record: what it said
+// after the last attempt is what a person looks for first.
+func (w *work) lastWords() error {
+	_, err := do(w.steps, "last_words", func(ctx context.Context) (bool, error) {
+		inc, err := w.cfg.Store.Incident(ctx, w.id)
+		if err != nil {
+			return false, err
+		}
+		return true, tool.LastWords(ctx, w.cfg.Door, tool.Probe{IncidentID: w.id, Actor: "respond", Target: inc.Target})
+	})
+	return err
 }
 
 // noTarget says why nobody can work the incident.

@@ -81,7 +81,7 @@ func commandSection(b *strings.Builder, title string, commands []lifeline.Comman
 			fmt.Fprintf(b, "\n## %s\n\n", title)
 			begun = true
 		}
-		fmt.Fprintf(b, "- %s: %s, asked by %s: %s", inline(c.Host), inline(asRun(c)), inline(c.Actor), inline(Outcome(c)))
+		fmt.Fprintf(b, "- %s: %s, asked by %s: %s", inline(c.Host), code(asRun(c)), inline(c.Actor), inline(Outcome(c)))
 		if c.Outcome == lifeline.OutcomeRefused {
 			fmt.Fprintf(b, " (%s)", inline(c.Reason))
 		}
@@ -101,6 +101,20 @@ func inline(s string) string {
 		return "\\" + s // would begin a list
 	}
 	return s
+}
+
+// code is a command as Markdown shows it letter by letter, which the text cannot
+// end: a code span knows no escapes.
+func code(s string) string {
+	s = escape.Line(s)
+	ticks := "`"
+	for strings.Contains(s, ticks) {
+		ticks += "`"
+	}
+	if strings.HasPrefix(s, "`") || strings.HasSuffix(s, "`") {
+		s = " " + s + " "
+	}
+	return ticks + s + ticks
 }
 
 // fence is a block that the text cannot end.

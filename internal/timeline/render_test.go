@@ -205,15 +205,15 @@ func TestCaseMarkdown(t *testing.T) {
 
 ## Tried: changes that were let through
 
-- atlas: docker start jukebox, asked by runbook:container-down: unknown: it was let through, and no result is on record
+- atlas: ` + "`docker start jukebox`" + `, asked by runbook:container-down: unknown: it was let through, and no result is on record
 
 ## Refused
 
-- atlas: rm -rf /\*\_\[x\](y), asked by model:m: refused (rm \<deletes\>)
+- atlas: ` + "`rm -rf /*_[x](y)`" + `, asked by model:m: refused (rm \<deletes\>)
 
 ## Seen: reads
 
-- atlas: docker ps, asked by model:m: exited 0 (queue 1ms, connect 20ms, run 2ms)
+- atlas: ` + "`docker ps`" + `, asked by model:m: exited 0 (queue 1ms, connect 20ms, run 2ms)
 ` + "```" + `
       NAMES
       jukebox\x1b[2J

@@ -1,9 +1,11 @@
 package tool
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
+	"lifeline"
 	"lifeline/internal/escape"
 )
 
@@ -26,20 +28,49 @@ func gatherLogs(host param) definition {
 		},
 		oneOf: []string{"container", "unit"},
 		command: func(in input) string {
-			lines := in.number("lines", someLines)
-			since := in.text("since")
+			lines, since := in.number("lines", someLines), in.text("since")
 			if container := in.text("container"); container != "" {
-				if since != "" {
-					since = " --since " + since
-				}
-				return fmt.Sprintf("docker logs --tail %d --timestamps%s %s", lines, since, escape.Word(container))
+				return containerLogs(container, lines, since)
 			}
-			if since != "" {
-				since = " --since=-" + since
-			}
-			return fmt.Sprintf("journalctl --unit %s --lines=%d%s --no-pager", escape.Word(in.text("unit")), lines, since)
+			return unitLogs(in.text("unit"), lines, since)
 		},
 	}
+}
+
+func containerLogs(name string, lines int, since string) string {
+	if since != "" {
+		since = " --since " + since
+	}
+	return fmt.Sprintf("docker logs --tail %d --timestamps%s %s", lines, since, escape.Word(name))
+}
+
+func unitLogs(name string, lines int, since string) string {
+	if since != "" {
+		since = " --since=-" + since
+	}
+	return fmt.Sprintf("journalctl --unit %s --lines=%d%s --no-pager", escape.Word(name), lines, since)
+}
+
+// LastWords reads the newest log lines of a container or unit, for the record of
+// the incident. Of another kind of target it reads nothing. As with Status, only
+// an error of the record has lifeline.CodeStore, and only such a one is given.
+func LastWords(ctx context.Context, door Runner, p Probe) error {
+	var command string
+	switch {
+	case p.Target.Kind.CheckName(p.Target.Name) != nil:
+		return nil
+	case p.Target.Kind == lifeline.TargetContainer:
+		command = containerLogs(p.Target.Name, someLines, "")
+	case p.Target.Kind == lifeline.TargetUnit:
+		command = unitLogs(p.Target.Name, someLines, "")
+	default:
+		return nil
+	}
+	_, err := run(ctx, door, lifeline.CommandRequest{
+		IncidentID: p.IncidentID, Host: p.Target.Host, Command: command, Actor: p.Actor,
+		Purpose: "its last words, for the person who takes over",
+	})
+	return err
 }
 
 // checkSince takes what both docker and journalctl read as a span before now.

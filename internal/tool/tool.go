@@ -135,7 +135,7 @@ func run(ctx context.Context, door Runner, req lifeline.CommandRequest) (lifelin
 	cmd, err := door.Run(ctx, req)
 	if err != nil && lifeline.CodeOf(err) != lifeline.CodeStore {
 		err = &lifeline.Error{Code: lifeline.CodeStore, Message: fmt.Sprintf("run a command on %s", req.Host), Err: err,
-			Hint: "look at the database that store.url names: lifeline doctor"}
+			Hint: "look at the database that store.url names, and at the room on its disk"}
 	}
 	return cmd, err
 }
