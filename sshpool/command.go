@@ -63,8 +63,8 @@ type Result struct {
 	// Reused is true if the command found its connection open: it did not wait
 	// for a dial of its own or of another first caller.
 	Reused bool
-	// Tries is 2 if the first try provably did not start and was repeated; 0 if
-	// no session was ever asked for.
+	// Tries counts how often the server was asked for a session: 2 if the first
+	// try provably did not start and was repeated, 0 if it never came to that.
 	Tries int
 	// The three clocks as they were spent.
 	Queue, Connect, Run time.Duration

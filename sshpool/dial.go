@@ -13,8 +13,9 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// errTurnedAway marks a server that closed the connection before it said who it is.
-var errTurnedAway = errors.New("the server hung up before the handshake")
+// errTurnedAway marks a server that said why it does not want us, instead of who
+// it is.
+var errTurnedAway = errors.New("turned away before the handshake")
 
 // dial is one attempt to connect, shared by everybody who waits for it. It is
 // detached from their contexts: one that gives up does not take it away from
@@ -160,9 +161,9 @@ func explainHandshake(t *target, transport *transport, check *hostKeyCheck, keys
 		e.Hint = "its log says why: journalctl -u ssh"
 	case said != "" || broken && !transport.greeted():
 		e.Message = fmt.Sprintf("the server at %s closed the connection at once", t.address())
-		e.Err = fmt.Errorf("%w: %w", errTurnedAway, err)
 		if said != "" {
 			e.Message = fmt.Sprintf("the server at %s said %q and closed the connection", t.address(), said)
+			e.Err = fmt.Errorf("%w: %w", errTurnedAway, err)
 		}
 		e.Hint = "too many connections, or this address is banned for a while: see MaxStartups and PerSourcePenalties in sshd_config(5), and fail2ban"
 	case strings.Contains(err.Error(), "no common algorithm"):

@@ -68,7 +68,8 @@
 // follow "StrictHostKeyChecking no", ProxyCommand or "Match exec". It cannot end
 // what leaves the session's process group (setsid, "timeout" in a compound
 // command, children of sudo after KILL); where it sees such a process hold the
-// output open it says so. A process on an OpenSSH server outlives its
+// output open it says so. OpenSSH before 9.9 delivers no signals to a session of
+// root: there a timeout is reported, and the process runs on. A process on an OpenSSH server outlives its
 // connection.
 //
 // The package sshtest is a server in memory for tests.

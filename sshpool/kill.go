@@ -93,7 +93,7 @@ func (s *session) judge(k *Kill, unanswered bool) {
 			if unanswered && len(k.Signals) == 0 {
 				k.Note = "the server did not answer the signals; it may still run"
 			} else if len(k.Signals) == 0 {
-				k.Note = "the server delivered no signal to it (a forced command, or a server without support for signals); it may still run"
+				k.Note = "the server delivered no signal to it, as with OpenSSH for forced commands, and before 9.9 for root; it may still run"
 			}
 			s.abandon()
 		}
@@ -105,11 +105,11 @@ func (s *session) judge(k *Kill, unanswered bool) {
 	if s.exit.signal != "" {
 		how = "it ended by signal " + s.exit.signal
 	}
-	if k.Confirmed = complete; !complete {
-		how += ", but something that it started holds its output open and may still run"
-	}
 	if len(k.Signals) > 0 {
 		how += " after " + strings.Join(k.Signals, " and ")
+	}
+	if k.Confirmed = complete; !complete {
+		how += ", but something that it started holds its output open and may still run"
 	}
 	k.Note = how
 }

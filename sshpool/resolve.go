@@ -107,7 +107,7 @@ func (r *resolver) complete(t *target) error {
 	if t.keyName == "" {
 		t.keyName = t.address()
 	}
-	if !t.explicit && len(t.identities) == 0 {
+	if !t.explicit && len(t.identities) == 0 && r.home != "" {
 		t.identities = []string{"~/.ssh/id_ed25519", "~/.ssh/id_ecdsa", "~/.ssh/id_rsa"}
 	}
 	switch {

@@ -55,11 +55,15 @@ func (l *line) try(ctx context.Context, j *job, w *waiter, r *Result) error {
 // openSession takes a slot and opens a session in it. The queue clock covers
 // both, and so does the caller's right to give up.
 func (l *line) openSession(ctx context.Context, j *job, w *waiter, r *Result) (*session, error) {
-	r.Tries++
+	asked := false
 	for {
 		c, err := l.acquire(ctx, j, w)
 		if err != nil {
 			return nil, err
+		}
+		if !asked {
+			asked = true
+			r.Tries++
 		}
 		begun := time.Now()
 		s, err := l.ask(ctx, j, w, c)
