@@ -54,6 +54,7 @@ func TestShutdownWaitsForWhatRuns(t *testing.T) {
 		if kinds := l.events.kinds(); kinds[len(kinds)-1] != ConnectionClosed {
 			t.Errorf("events: %v", kinds)
 		}
+		synctest.Wait() // the server hears of it a moment later
 		if c := l.server.Counts(); c.OpenNow != 0 {
 			t.Errorf("the server has seen %+v", c)
 		}
