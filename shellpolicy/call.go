@@ -18,6 +18,7 @@ type call struct {
 
 	// What matching found out.
 	entry    *entry
+	dashes   bool     // a "--" ended the options
 	words    []string // the sub-commands and operands, without flags
 	given    map[string]bool
 	effects  map[string]bool
@@ -60,7 +61,11 @@ func (c *call) judge() []finding {
 	if root == nil {
 		c.refuse("%q is not in the catalogue", clip(c.program))
 		c.class = Unknown
-		return []finding{c.finding(c.program)}
+		rule := c.program
+		if strings.TrimSpace(rule) == "" {
+			rule = "program"
+		}
+		return []finding{c.finding(rule)}
 	}
 	c.match(root, c.args, nil)
 	return append(c.inner, c.finding(c.entry.name))
@@ -128,7 +133,7 @@ func (c *call) match(e *entry, args []arg, shared []map[string]*flag) {
 		a := args[0]
 		if !optionsEnd {
 			if a.isLit("--") && e.style != styleWords {
-				optionsEnd, args = true, args[1:]
+				optionsEnd, c.dashes, args = true, true, args[1:]
 				continue
 			}
 			used, isFlag := c.flag(e, args, shared)
@@ -228,6 +233,9 @@ func (c *call) flag(e *entry, args []arg, shared []map[string]*flag) (used int, 
 	}
 	text := a.text
 	long, attached, hasValue := strings.Cut(text, "=")
+	if a.shape == pattern && e.harmless && a.text[0] != '-' {
+		return 0, false
+	}
 	if a.shape != exact && (!hasValue || !strings.HasPrefix(text, "--") || strings.ContainsAny(long, `*?[\`)) {
 		c.refuse("%q could be taken for an option of %s: what it is, is known only when it runs", clip(a.show()), e.name)
 		return 0, true
@@ -352,6 +360,8 @@ func (c *call) operands(e *entry, operands []arg) {
 		}
 	}
 	switch {
+	case len(operands) > 0 && len(e.subs) > 0:
+		c.unknownSub(e, operands[0])
 	case len(operands) == 0 && why == "" && len(e.subs) > 0:
 		c.refuse("%s needs a sub-command", e.name)
 	case len(operands) == 0 && why == "":
@@ -428,6 +438,7 @@ func (c *call) settle(e *entry, operands []arg) {
 		switch {
 		case len(o.given) > 0 && !any(o.given), any(o.absent), o.alone && len(operands) > 0:
 			continue
+		case o.asis:
 		case o.same && len(operands) == 0:
 			c.out = c.stdin
 		case !o.same:

@@ -34,8 +34,11 @@ import (
 //	need …        one of these flags must be given
 //	wraps         after the operands comes a command, judged by itself
 //	judge NAME    a Go function of special.go decides instead
-//	out FLOW      what it prints; "if -q", "unless -c" or "alone" (no operands)
+//	out FLOW      what it prints: names, name, column, number, none, text, same
+//	              (as what it reads), asis (as a format says); "if -q", "unless -c" or "alone" (no operands)
 //	              makes it conditional; a second line adds another case
+//	harmless      no option of it, listed or not, does more than change what it
+//	              shows: a glob that expands to an option may stand there
 //	stdin none    it sends what it reads: it may read nothing from the line
 //	hint …        what would be allowed instead
 //
@@ -98,6 +101,7 @@ type form struct {
 type outRule struct {
 	flow          flow
 	same          bool     // lines of what it reads
+	asis          bool     // what a format says
 	given, absent []string // one of these, none of these
 	alone         bool     // without operands
 }
@@ -115,6 +119,7 @@ type entry struct {
 	special       string
 	outs          []outRule
 	silentStdin   bool
+	harmless      bool
 	hint          string
 	defined       bool
 }
@@ -256,6 +261,8 @@ func (e *entry) read(line string) error {
 		return e.addOut(fields)
 	case "stdin":
 		e.silentStdin = rest == "none"
+	case "harmless":
+		e.harmless = true
 	case "hint":
 		e.hint = rest
 	default:
@@ -357,12 +364,12 @@ func (e *entry) addForm(fields []string) error {
 }
 
 func (e *entry) addOut(fields []string) error {
-	flows := map[string]flow{"names": flowNames, "name": flowName, "column": flowColumn, "number": flowNumber, "none": flowNone, "same": flowText}
+	flows := map[string]flow{"names": flowNames, "name": flowName, "column": flowColumn, "number": flowNumber, "none": flowNone, "same": flowText, "asis": flowText, "text": flowText}
 	f, known := flows[fields[0]]
 	if !known {
 		return fmt.Errorf("no flow %q", fields[0])
 	}
-	rule := outRule{flow: f, same: fields[0] == "same"}
+	rule := outRule{flow: f, same: fields[0] == "same", asis: fields[0] == "asis"}
 	switch {
 	case len(fields) == 2 && fields[1] == "alone":
 		rule.alone = true

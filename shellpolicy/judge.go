@@ -1,6 +1,7 @@
 package shellpolicy
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,13 +12,20 @@ type judge struct {
 	policy   Policy
 	findings []finding
 	dirs     []string // every folder that the line may have changed to
+	unknowns int
+	depth    int // of the scripts around this one
 	commands int
-	looks    int // commands looked for inside of what is refused anyway
+	assigns  bool // something in the line sets a variable
+	paths    map[pathQuestion]pathAnswer
+	again    bool // the text is one that was printed here
+	// seen, if set, is told every command with its words.
+	seen  func([]arg)
+	looks int // commands looked for inside of what is refused anyway
 }
 
 // Judge says what a command line would do and whether it may run under p. It is
-// pure and total: it does no I/O, it never panics, and 64 KB of anything are
-// answered in well under 50 ms; a longer line is refused.
+// pure and total: it does no I/O, it never panics, and it answers in under
+// 50 ms: a line of more than 32 KB is refused for its length.
 func Judge(command string, p Policy) (v Verdict) {
 	v = Verdict{Command: command, Class: Unknown, Decision: Deny, Marks: []Mark{}, Rule: "internal",
 		Reason: "the judgement did not come to an end, so the command is refused"}
@@ -33,6 +41,12 @@ func Judge(command string, p Policy) (v Verdict) {
 		return v
 	}
 	j := &judge{policy: p}
+	j.line(command, &v)
+	return v
+}
+
+// line judges a text that is fit to be parsed.
+func (j *judge) line(command string, v *Verdict) {
 	file, err := parseLine(command)
 	if err != nil {
 		v.Rule, v.Reason = "parse", "not a command line that /bin/sh reads: "+err.Error()
@@ -42,12 +56,31 @@ func Judge(command string, p Policy) (v Verdict) {
 		if f, found := j.destroys(); found {
 			v.Class, v.Rule, v.Reason = Destructive, f.rule, describe(f)
 		}
-		return v
+		return
 	}
-	j.dirs = append(startDirs(), changedDirs(file)...)
+	j.dirs = startDirs()
 	printed := j.file(file)
-	j.conclude(&v, printed)
-	return v
+	j.conclude(v, printed)
+	if v.Canonical != "" && !j.again {
+		j.confirm(v)
+	}
+}
+
+// confirm judges the text that would be sent as if it had been asked for: it
+// must come to the same. So a mistake in the printing refuses, too.
+func (j *judge) confirm(v *Verdict) {
+	err := checkText(v.Canonical)
+	if err == nil {
+		once := Verdict{Class: Unknown, Decision: Deny}
+		second := &judge{policy: j.policy, again: true}
+		second.line(v.Canonical, &once)
+		if once.Canonical == v.Canonical && once.Class == v.Class && once.Decision == v.Decision && slices.Equal(once.Marks, v.Marks) {
+			return
+		}
+		err = errors.New("it does not come to the same when it is judged again")
+	}
+	v.Class, v.Decision, v.Marks, v.Canonical = Unknown, Deny, []Mark{}, ""
+	v.Rule, v.Reason = "printing", "the command cannot be printed anew: "+err.Error()
 }
 
 func (j *judge) destroys() (finding, bool) {
@@ -58,10 +91,22 @@ func (j *judge) destroys() (finding, bool) {
 	return j.findings[i], true
 }
 
-func (j *judge) add(f ...finding) { j.findings = append(j.findings, f...) }
+func (j *judge) add(found ...finding) {
+	for _, f := range found {
+		if f.class == Unknown {
+			if j.unknowns++; j.unknowns > maxUnknowns {
+				continue // the line is refused already
+			}
+		}
+		j.findings = append(j.findings, f)
+	}
+}
 
 // refuse puts a part of the tree on record that is not modelled.
 func (j *judge) refuse(rule, format string, a ...any) {
+	if j.unknowns > maxUnknowns {
+		return
+	}
 	j.add(finding{class: Unknown, rule: rule, reason: fmt.Sprintf(format, a...)})
 }
 
@@ -256,6 +301,9 @@ func (j *judge) run(words []arg, stdin stream, dirs []string, depth int) (*call,
 		return &call{}, []finding{{class: Unknown, rule: "program", reason: "which program runs is known only when it runs: name it"}}
 	}
 	j.commands++
+	if j.seen != nil {
+		j.seen(words)
+	}
 	c := &call{j: j, program: programName(words[0].text), args: words[1:], stdin: stdin, dirs: dirs, depth: depth}
 	if depth > 4 || j.commands > maxCommands {
 		c.effects, c.class = map[string]bool{}, Unknown

@@ -27,6 +27,13 @@ func kinds(kind string) kindFunc {
 		return literalText
 	case "path":
 		return func(c *call, a arg) string { return c.path(a, seesNames) }
+	case "archive": // tar takes a name with a colon for another machine's
+		return func(c *call, a arg) string {
+			if strings.Contains(a.text, ":") {
+				return fmt.Sprintf("%q could be a file on another machine", clip(a.show()))
+			}
+			return c.path(a, seesContent)
+		}
 	case "file":
 		return func(c *call, a arg) string { return c.path(a, seesContent) }
 	case "tree":
@@ -93,8 +100,16 @@ func kinds(kind string) kindFunc {
 // it runs fits where a safe name does.
 func shapes(kind string) *regexp.Regexp {
 	switch kind {
-	case "name", "container", "unit", "image", "user", "iface", "pid", "word":
+	case "name", "container", "unit", "image", "user", "iface", "pid":
+		return name0
+	case "unitglob": // read only: a pattern of units
+		return unitGlob
+	case "word":
 		return word0
+	case "ident": // begins with a letter: no number, no option, no assignment
+		return ident
+	case "rpmformat":
+		return rpmFormat
 	case "number":
 		return number
 	case "count": // of lines: 50, +3, -20, all
@@ -123,15 +138,18 @@ func shapes(kind string) *regexp.Regexp {
 		return symbols
 	case "permission":
 		return permission
-	case "delay":
-		return number
 	case "limit": // a number that bounds what else would go on
-		return number
+		return limit
 	}
 	return nil
 }
 
 var (
+	name0      = regexp.MustCompile(`\A[A-Za-z0-9_.@:/+%][A-Za-z0-9_.@:/+%\\-]*\z`)
+	unitGlob   = regexp.MustCompile(`\A[A-Za-z0-9_.@:*?\[][A-Za-z0-9_.@:*?\[\]\\-]*\z`)
+	ident      = regexp.MustCompile(`\A[A-Za-z_][A-Za-z0-9_.-]*\z`)
+	rpmFormat  = regexp.MustCompile(`\A(?:[A-Za-z0-9 _.,|=-]|\\[nt]|%-?[0-9]*\{[A-Z0-9_]+(?::[a-z]+)?\}|\[|\])*\z`)
+	limit      = regexp.MustCompile(`\A[0-9]{1,4}\z`)
 	word0      = regexp.MustCompile(`\A[A-Za-z0-9_.@:/+%,=][A-Za-z0-9_.@:/+%,=\\-]*\z`)
 	number     = regexp.MustCompile(`\A[0-9]{1,9}(?:\.[0-9]{1,6})?\z`)
 	count      = regexp.MustCompile(`\A[+-]?[0-9]{1,9}[kKMGb]?\z|\Aall\z`)
@@ -187,7 +205,7 @@ func fitsShape(kind string, re *regexp.Regexp, a arg) string {
 	switch {
 	case a.shape == exact && re.MatchString(a.text):
 		return ""
-	case a.shape == pattern && a.safe && (re == word0 || re == address || re == number || re == count || re == list) && re.MatchString(strings.ReplaceAll(a.text, "*", "1")):
+	case a.shape == pattern && a.safe && (re == word0 || re == name0 || re == unitGlob || re == address || re == number || re == count || re == list) && re.MatchString(strings.ReplaceAll(a.text, "*", "1")):
 		return "" // a safe name may be no number; then the program says so
 	case a.shape == exact:
 		return fmt.Sprintf("%q is no %s", clip(a.show()), kindName(kind))
@@ -209,6 +227,8 @@ func kindName(kind string) string {
 		return "list of fields"
 	case "container", "unit", "image":
 		return "name of a " + kind
+	case "unitglob":
+		return "name of a unit"
 	}
 	return kind
 }
@@ -232,13 +252,13 @@ func literalText(_ *call, a arg) string {
 }
 
 func device(_ *call, a arg) string {
-	if a.shape != exact || !deviceName.MatchString(a.text) {
+	if a.shape == anyText || !deviceName.MatchString(a.text) {
 		return fmt.Sprintf("%q is no device such as /dev/sda", clip(a.show()))
 	}
 	return ""
 }
 
-var deviceName = regexp.MustCompile(`\A/dev/[A-Za-z0-9_-]+(?:/[A-Za-z0-9_.:-]+)*\z`)
+var deviceName = regexp.MustCompile(`\A/dev/[A-Za-z0-9_?*\[\]-]+(?:/[A-Za-z0-9_.:?*\[\]-]+)*\z`)
 
 func nullFile(_ *call, a arg) string {
 	if !a.isLit("/dev/null") && !a.isLit("-") {
@@ -248,6 +268,10 @@ func nullFile(_ *call, a arg) string {
 }
 
 func seconds(c *call, a arg) string {
+	if a.isLit("infinity") || a.isLit("inf") {
+		c.effects[string(Unbounded)] = true
+		return ""
+	}
 	if why := fitsShape("duration", duration, a); why != "" {
 		return why
 	}
@@ -412,7 +436,7 @@ func kubeOutput(c *call, a arg) string {
 	return ""
 }
 
-var kubeSecretive = regexp.MustCompile(`(?i)env|data|annotation|@|\*\}|spec\}|template\}|containers\[[^]]*\]\}|\.\.|args|command`)
+var kubeSecretive = regexp.MustCompile(`(?i)env|\.(?:string)?data|annotation|@|\*\}|spec\}|template\}|containers\[[^]]*\]\}|\.\.|args|command`)
 
 // loopback reports whether a host is this machine itself.
 func loopback(h string) bool {

@@ -84,13 +84,15 @@ func hostPort(c *call, a arg) string {
 // docker, etcd, the kubelet.
 var openDoors = regexp.MustCompile(`\A(?:2375|2376|2379|2380|10250|10255)\z`)
 
+var literalIPv6 = regexp.MustCompile(`\A((?:https?://)?)\[[0-9a-fA-F:.]+\]`)
+
 // webAddress is what curl and wget fetch: http or https, plain.
 func webAddress(c *call, a arg) string {
 	if a.shape != exact {
 		return "which address it fetches is known only when it runs: write the address out"
 	}
 	text := a.text
-	if strings.ContainsAny(text, "{}[]\\ ") {
+	if strings.ContainsAny(literalIPv6.ReplaceAllString(text, "${1}"), "{}[]\\ ") {
 		return fmt.Sprintf("%q is a pattern of several addresses: write one", clip(text))
 	}
 	if !strings.Contains(text, "://") {

@@ -3,7 +3,9 @@ package shellpolicy
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strings"
+	"sync"
 )
 
 // sight says how much of a path a program shows.
@@ -26,13 +28,44 @@ func (c *call) path(a arg, see sight) string {
 	if a.isLit("-") || a.isLit("") || a.isLit("/dev/null") || a.isLit("/dev/stdin") {
 		return "" // standard input, or nothing
 	}
+	ask := pathQuestion{a, see, !c.dashes && (c.entry == nil || !c.entry.harmless)}
+	if answer, known := c.j.paths[ask]; known {
+		if answer.sensitive {
+			c.effects[string(Sensitive)] = true
+		}
+		return answer.why
+	}
+	try := *c
+	try.effects = map[string]bool{}
+	answer := pathAnswer{why: try.askPath(a, see)}
+	answer.sensitive = try.effects[string(Sensitive)]
+	if c.j.paths == nil {
+		c.j.paths = map[pathQuestion]pathAnswer{}
+	}
+	c.j.paths[ask] = answer
+	return c.path(a, see)
+}
+
+// pathQuestion and pathAnswer: the same path is asked about once in a line.
+type pathQuestion struct {
+	arg      arg
+	see      sight
+	isOption bool // could be, and that would matter
+}
+
+type pathAnswer struct {
+	why       string
+	sensitive bool
+}
+
+func (c *call) askPath(a arg, see sight) string {
 	if len(a.text) > maxPath || strings.Count(a.text, "/") > 100 || strings.Count(a.text, "*") > 16 {
 		return "the path is longer than any"
 	}
 	if a.shape == anyText {
 		return "a path that is known only when it runs could be any file: write the path out, in double quotes if it holds a variable"
 	}
-	if a.mayBeFlag() {
+	if a.shape != exact && a.mayBeFlag() && !c.dashes && (c.entry == nil || !c.entry.harmless) {
 		return fmt.Sprintf("%q could expand to an option: put ./ before it", clip(a.show()))
 	}
 	pat := a.text
@@ -48,7 +81,7 @@ func (c *call) path(a arg, see sight) string {
 		if !strings.HasPrefix(pat, "/") {
 			shorter.text = strings.TrimPrefix(shorter.text, "/")
 		}
-		if why := c.path(shorter, see); why != "" {
+		if why := c.askPath(shorter, see); why != "" {
 			return why
 		}
 	}
@@ -83,30 +116,34 @@ func (c *call) candidates(pat string) []string {
 }
 
 func (c *call) onePath(full string, see sight, a arg, relative bool) string {
-	for comp := range strings.SplitSeq(full, "/") {
-		if comp == ".." || strings.HasPrefix(comp, ".") && globsMeet(comp, "..") {
-			return fmt.Sprintf("%q leaves a folder through \"..\": write the path out", clip(a.show()))
+	if strings.Contains(full, "..") || strings.Contains(full, "/.") {
+		for comp := range strings.SplitSeq(full, "/") {
+			if strings.HasPrefix(comp, ".") && newGlob(comp)[0].meets(component{plain: true, text: ".."}) {
+				return fmt.Sprintf("%q may leave a folder through \"..\": write the path out", clip(a.show()))
+			}
 		}
 	}
-	full = path.Clean(full)
 	if see == seesNames {
 		return ""
 	}
-	below := full
+	full = path.Clean(full)
+	g := newGlob(full)
+	below := g
 	if see == seesTree {
-		below = strings.TrimSuffix(full, "/") + "/" + anyDepth
+		below = append(newGlob(strings.TrimSuffix(full, "/")), component{deep: true})
 	}
-	for _, p := range secretPlaces() {
-		if globsMeet(full, p) || see == seesTree && globsMeet(below, p) {
-			return fmt.Sprintf("%q is or holds %s, which may hold secrets and is not read", clip(a.show()), strings.ReplaceAll(p, anyDepth, "…"))
+	for _, p := range pathRules().near(g) {
+		if p.glob.meets(g) || see == seesTree && p.glob.meets(below) {
+			return fmt.Sprintf("%q is or holds %s, which may hold secrets and is not read", clip(a.show()), strings.ReplaceAll(p.text, anyDepth, "…"))
 		}
 	}
 	// A relative path may begin in the root folder, where it is checked for
 	// secrets as everywhere else that it may begin.
-	if !relative && !underRoot(full) {
+	if !relative && !underRoot(g) {
 		return fmt.Sprintf("%q is under no folder that may be read", clip(a.show()))
 	}
-	if see == seesTree && !quiet(full) || configFile(full) {
+	last := g[len(g)-1]
+	if see == seesTree && !quiet(g) || last.plain && pathRules().config.has(last) {
 		c.effects[string(Sensitive)] = true
 	}
 	return ""
@@ -115,47 +152,70 @@ func (c *call) onePath(full string, see sight, a arg, relative bool) string {
 // secretName refuses what is named like a secret wherever it is. A hole in the
 // pattern might be such a name too; outside of quiet folders that is a mark.
 func (c *call) secretName(pat string, a arg, relative bool) string {
-	comps := strings.Split(strings.ToLower(path.Clean(pat)), "/")
-	for i, comp := range comps {
-		literal := !strings.ContainsAny(comp, "*?["+anyDepth)
-		last := i == len(comps)-1
-		if literal && last && publicName(comp) {
-			continue
-		}
-		for _, p := range secretNames() {
-			if !globsMeet(comp, p) {
-				continue
-			}
-			if literal {
-				return fmt.Sprintf("%q is named like a secret (%s) and is not read", clip(a.show()), p)
-			}
-			if relative || !quiet(path.Clean(pat)) {
-				c.effects[string(Sensitive)] = true
-			}
+	pat = path.Clean(pat)
+	g := newGlob(pat)
+	rules := pathRules()
+	for i, comp := range g {
+		switch {
+		case comp.plain && i == len(g)-1 && rules.public.has(comp), !rules.secret.has(comp):
+		case comp.plain:
+			return fmt.Sprintf("%q is named like a secret and is not read", clip(a.show()))
+		case relative || !quiet(g):
+			c.effects[string(Sensitive)] = true
 		}
 	}
 	return ""
 }
 
-func publicName(comp string) bool {
-	for _, p := range []string{"passwd", "*.pub", "cert*.pem", "fullchain*.pem", "chain*.pem", "ca*.pem", "*.crt", "*cert.pem", "*-cert.pem", "nsswitch.conf",
-		"tokenize*", "password-auth", "common-password", "*.md"} {
-		if globsMeet(comp, p) {
-			return true
-		}
+// place is a path that is never read.
+type place struct {
+	glob glob
+	text string
+}
+
+type pathTable struct {
+	public, secret, config *nameSet
+	// places by their first folder; "" holds those that begin with a hole.
+	places       map[string][]place
+	all          []place
+	roots, quiet []glob
+}
+
+// pathRules are the lists below, taken apart once.
+var pathRules = sync.OnceValue(func() *pathTable {
+	t := &pathTable{public: newNameSet(publicNames()), secret: newNameSet(secretNames()), config: newNameSet(configNames()), places: map[string][]place{}}
+	for _, r := range readableRoots() {
+		t.roots = append(t.roots, newGlob(r))
 	}
-	return false
+	for _, q := range quietFolders() {
+		t.quiet = append(t.quiet, newGlob(q))
+	}
+	for _, p := range secretPlaces() {
+		g := newGlob(p)
+		t.all = append(t.all, place{g, p})
+		t.places[g[1].text] = append(t.places[g[1].text], place{g, p})
+	}
+	return t
+})
+
+// near gives the places that a path can be at all.
+func (t *pathTable) near(g glob) []place {
+	if len(g) > 1 && g[0].plain && g[0].text == "" && g[1].plain && g[1].text != "" {
+		return t.places[g[1].text]
+	}
+	return t.all
+}
+
+// publicNames look like secrets and are none.
+func publicNames() []string {
+	return []string{"passwd", "*.pub", "cert*.pem", "fullchain*.pem", "chain*.pem", "ca*.pem", "*.crt", "*cert.pem", "password-auth", "common-password", "*.md"}
 }
 
 // surelyUnder reports whether whatever fits the pattern is dir or below it. The
 // components of dir may be globs.
-func surelyUnder(full, dir string) bool {
-	have := strings.Split(full, "/")
-	for i, want := range strings.Split(dir, "/") {
-		if i >= len(have) || strings.ContainsAny(have[i], `*?[\`+anyDepth) && have[i] != want {
-			return false
-		}
-		if ok, err := path.Match(want, have[i]); err != nil || !ok {
+func surelyUnder(full, dir glob) bool {
+	for i, want := range dir {
+		if i >= len(full) || !full[i].plain || !want.meets(full[i]) {
 			return false
 		}
 	}
@@ -163,42 +223,31 @@ func surelyUnder(full, dir string) bool {
 }
 
 // underRoot reports whether file contents may be read there.
-func underRoot(full string) bool {
-	for _, r := range []string{"/var", "/etc", "/proc", "/sys", "/srv", "/opt", "/usr", "/run", "/tmp", "/home", "/root", "/mnt", "/media",
-		"/data", "/boot", "/lib", "/app", "/config", "/docker", "/storage", "/volume[0-9]", "/backup", "/backups", "/pool", "/tank", "/logs"} {
-		if surelyUnder(full, r) {
-			return true
-		}
-	}
-	return false
+func underRoot(full glob) bool {
+	return slices.ContainsFunc(pathRules().roots, func(r glob) bool { return surelyUnder(full, r) })
 }
 
-// quiet folders hold no secrets by convention, so that all of them may be read
-// at once.
-func quiet(full string) bool {
-	for _, q := range []string{"/var/log", "/sys", "/proc", "/usr/share", "/usr/lib", "/etc/nginx", "/etc/apache2", "/etc/systemd", "/etc/cron.d", "/etc/cron.daily",
+// quiet reports whether a folder holds no secrets by convention, so that all of
+// it may be read at once.
+func quiet(full glob) bool {
+	return slices.ContainsFunc(pathRules().quiet, func(r glob) bool { return surelyUnder(full, r) })
+}
+
+func readableRoots() []string {
+	return []string{"/var", "/etc", "/proc", "/sys", "/srv", "/opt", "/usr", "/run", "/tmp", "/home", "/root", "/mnt", "/media",
+		"/data", "/boot", "/lib", "/app", "/config", "/docker", "/storage", "/volume[0-9]", "/backup", "/backups", "/pool", "/tank", "/logs"}
+}
+
+func quietFolders() []string {
+	return []string{"/var/log", "/sys", "/proc", "/usr/share", "/usr/lib", "/etc/nginx", "/etc/apache2", "/etc/systemd", "/etc/cron.d", "/etc/cron.daily",
 		"/etc/logrotate.d", "/etc/apt", "/lib/systemd", "/var/lib/docker/containers", "/etc/default", "/etc/sysctl.d", "/etc/modprobe.d",
-		"/etc/*release", "/etc/issue*", "/etc/host*", "/var/spool/cron"} {
-		if surelyUnder(full, q) {
-			return true
-		}
-	}
-	return false
+		"/etc/*release", "/etc/issue*", "/etc/host*", "/var/spool/cron"}
 }
 
-// configFile names files that are read often and hold a password now and then.
-func configFile(full string) bool {
-	base := strings.ToLower(path.Base(full))
-	if strings.ContainsAny(base, "*?["+anyDepth) {
-		return false // secretName has marked it already where it matters
-	}
-	for _, p := range []string{"*compose*.y*ml", "config.json", "config.y*ml", "settings.py", "settings.json", "application.properties", "application*.y*ml",
-		"wp-config*", "php.ini", "crontab", "values*.y*ml", "my.cnf", "redis.conf", "pg_hba.conf"} {
-		if globsMeet(base, p) {
-			return true
-		}
-	}
-	return false
+// configNames are files that are read often and hold a password now and then.
+func configNames() []string {
+	return []string{"*compose*.y*ml", "config.json", "config.y*ml", "settings.py", "settings.json", "application.properties", "application*.y*ml",
+		"php.ini", "values*.y*ml", "my.cnf", "redis.conf"}
 }
 
 // secretPlaces are never read, by any spelling that can be seen.
@@ -208,7 +257,7 @@ func secretPlaces() []string {
 		"/etc/shadow*", "/etc/gshadow*", "/etc/master.passwd", "/etc/security/opasswd", "/etc/ssh/ssh_host_*_key", "/etc/krb5.keytab", "/etc/docker/key.json",
 		"/etc/rancher/k3s/k3s.yaml", "/etc/msmtprc", "/etc/ddclient.conf", "/etc/exim4/passwd.client", "/etc/postfix/sasl_passwd*",
 		"/etc/kubernetes/*.conf", "/var/lib/docker/containers/*/config.v2.json", "/var/lib/systemd/random-seed",
-		"/proc/kcore", "/proc/kmem", "/proc/kpage*", "/var/backups/*shadow*", "/proc/sysrq-trigger",
+		"/proc/kcore", "/proc/kmem", "/proc/kmsg", "/proc/kpage*", "/var/backups/*shadow*", "/proc/sysrq-trigger",
 		"/etc/sudoers",
 	}
 	for _, p := range []string{
@@ -216,7 +265,7 @@ func secretPlaces() []string {
 		"/etc/NetworkManager/system-connections", "/etc/wpa_supplicant", "/etc/kubernetes/pki", "/etc/lifeline", "/var/lib/lifeline", "/etc/credstore*", "/etc/sudoers.d",
 		"/run/secrets", "/var/run/secrets", "/run/credentials", "/var/lib/kubelet", "/var/lib/vault", "/var/lib/private", "/var/lib/docker/swarm", "/var/lib/docker/secrets",
 		"/proc/*/root", "/proc/*/cwd", "/proc/*/fd", "/proc/*/map_files", "/proc/*/task", "/dev", "/var/lib/tailscale", "/var/lib/samba/private", "/run/user",
-		"/var/lib/sss", "/var/lib/AccountsService",
+		"/sys/kernel/debug", "/sys/kernel/tracing", "/var/lib/mysql", "/var/lib/postgresql", "/var/lib/redis", "/var/lib/sss", "/var/lib/AccountsService",
 	} {
 		places = append(places, p, deep(p))
 	}

@@ -124,20 +124,19 @@ func (r *awkReader) string() bool {
 
 // regexp reads /…/. A slash inside […] ends it for some awks and not for others.
 func (r *awkReader) regexp() string {
-	class := false
 	for r.i++; r.i < len(r.text); r.i++ {
-		switch ch := r.text[r.i]; {
-		case ch == '\\':
+		switch r.text[r.i] {
+		case '\\':
 			r.i++
-		case ch == '\n':
+		case '\n':
 			return "a regular expression is not closed"
-		case ch == '[' && !class:
-			class = true
-		case ch == ']' && class:
-			class = false
-		case ch == '/' && class:
-			return "a / inside […] is read differently by different awks"
-		case ch == '/':
+		case '[':
+			end := bracketEnd(r.text, r.i)
+			if end < 0 || strings.Contains(r.text[r.i:end], "/") {
+				return "a / inside […] is read differently by different awks"
+			}
+			r.i = end - 1
+		case '/':
 			r.i++
 			r.mark(true)
 			return ""

@@ -14,14 +14,18 @@ func jqFilter(_ *call, a arg) string {
 	if a.shape != exact {
 		return "a jq filter that is known only when it runs is not judged: write it out"
 	}
-	if m := jqForbidden.FindString(a.text); m != "" {
+	for _, at := range jqForbidden.FindAllStringIndex(a.text, -1) {
+		m := a.text[at[0]:at[1]]
+		if strings.HasSuffix(m, "env") && !strings.HasSuffix(m, "$env") && strings.HasPrefix(strings.TrimLeft(a.text[at[1]:], " "), ":") {
+			continue // the name of a field in {env: …}
+		}
 		return fmt.Sprintf("the jq filter uses %q, which reads the environment or another file, or does not end", strings.TrimSpace(m))
 	}
 	return ""
 }
 
 // sqlForbidden are the words that make more of a query than a look.
-var sqlForbidden = regexp.MustCompile(`(?i)\b(?:insert|update|delete|drop|alter|create|truncate|grant|revoke|into|outfile|dumpfile|load_file|copy|call|do|execute|exec|prepare|set|lock|for|vacuum|reindex|cluster|refresh|nextval|setval|pg_[a-z_]*(?:terminate|cancel|reload|rotate|read|ls_|file|advisory|promote|switch|sleep|authid|shadow|stat_reset|export|import|backup|wal_replay|create|drop|start|stop|logical|notify|user_mapping)[a-z_]*|lo_[a-z]+|dblink[a-z_]*|query_to_xml[a-z_]*|current_setting|set_config|xp_[a-z]+|sleep|benchmark|get_lock|mysql\.user|authentication_string|password|passwd|attach|pragma|load_extension|writefile|readfile|edit|with)\b|\\|--|/\*|#`)
+var sqlForbidden = regexp.MustCompile(`(?i)\b(?:insert|update|delete|drop|alter|create|truncate|grant|revoke|into|outfile|dumpfile|load_file|copy|call|do|execute|exec|prepare|set|lock|for|vacuum|reindex|cluster|refresh|nextval|setval|pg_[a-z_]*(?:terminate|cancel|reload|rotate|read|ls_|file|advisory|promote|switch|sleep|authid|shadow|stat_reset|export|import|backup|wal_replay|create|drop|start|stop|logical|notify|user_mapping)[a-z_]*|lo_[a-z]+|dblink[a-z_]*|query_to_xml[a-z_]*|current_setting|set_config|xp_[a-z]+|sleep|benchmark|get_lock|mysql\.user|authentication_string|password|passwd|attach|pragma|load_extension|writefile|readfile|edit|with)\b|\\|--|/\*|#|` + "`" + `|"\s*\(`)
 
 var sqlCall = regexp.MustCompile(`(?i)([a-z_][a-z0-9_.]*)\s*\(`)
 
@@ -49,8 +53,6 @@ func sqlQuery(c *call, a arg) string {
 		return fmt.Sprintf("%q is not one plain SELECT or SHOW", clip(q))
 	case m != "":
 		return fmt.Sprintf("the query uses %q: only plain SELECT and SHOW of listed functions are let through", m)
-	case strings.Contains(q, `"`) && sqlCall.MatchString(strings.ReplaceAll(q, `"`, "")) && strings.Contains(q, `"(`):
-		return "a quoted name is called"
 	}
 	for _, m := range sqlCall.FindAllStringSubmatch(q, -1) {
 		if !sqlKnown.MatchString(m[1]) {

@@ -145,33 +145,59 @@ func (s *sedReader) delimited(n int) {
 	delim := s.rest[0]
 	i := 1
 	for range n {
-		class := false
 		for ; ; i++ {
 			if i >= len(s.rest) {
 				s.fail("a delimiter is missing")
 				return
 			}
 			ch := s.rest[i]
-			if ch == '\\' {
-				i++
-				continue
-			}
 			if ch == delim {
-				if class {
+				break
+			}
+			switch ch {
+			case '\\':
+				i++
+			case '[':
+				end := bracketEnd(s.rest, i)
+				if end < 0 || strings.IndexByte(s.rest[i:end], delim) >= 0 {
 					s.fail("the delimiter inside […] is read differently by different versions")
 					return
 				}
-				break
-			}
-			if ch == '[' && !class {
-				class = true
-			} else if ch == ']' && class {
-				class = false
+				i = end - 1
 			}
 		}
 		i++
 	}
 	s.rest = s.rest[min(i, len(s.rest)):]
+}
+
+// bracketEnd finds the end of the […] that begins at from: after its "]", or -1
+// if it has none. A "]" that comes first, and those of [:alpha:], are characters.
+func bracketEnd(s string, from int) int {
+	i := from + 1
+	if strings.HasPrefix(s[i:], "^") {
+		i++
+	}
+	if strings.HasPrefix(s[i:], "]") {
+		i++
+	}
+	for i < len(s) {
+		switch {
+		case s[i] == ']':
+			return i + 1
+		case s[i] == '\\': // a character for some, an escape for others
+			i += 2
+		case strings.HasPrefix(s[i:], "[:"), strings.HasPrefix(s[i:], "[."), strings.HasPrefix(s[i:], "[="):
+			end := strings.Index(s[i+2:], s[i+1:i+2]+"]")
+			if end < 0 {
+				return -1
+			}
+			i += 2 + end + 2
+		default:
+			i++
+		}
+	}
+	return -1
 }
 
 // replace reads what follows s. In the replacement a bracket is a character.

@@ -12,9 +12,13 @@ import (
 
 // Limits of one command line. They keep Judge fast; no honest command is near.
 const (
-	maxBytes    = 64 << 10
+	maxBytes    = 32 << 10
 	maxNesting  = 64
-	maxCommands = 20000 // simple commands, every value of a variable counted
+	maxChain    = 500  // of |, && and ||
+	maxCommands = 5000 // simple commands, every value of a variable counted
+	maxWords    = 4000 // of one command
+	maxDirs     = 12   // that a line changes to
+	maxUnknowns = 100  // refusals that are put on record
 	maxLooks    = 200
 	maxPath     = 4096 // bytes, as PATH_MAX
 )
@@ -32,12 +36,15 @@ func checkText(command string) error {
 		return errors.New("the command is not valid UTF-8")
 	}
 	for _, r := range command {
-		if r == '\n' || r == '\t' {
+		if r >= ' ' && r < 0x7f || r == '\n' || r == '\t' {
 			continue
 		}
 		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || unicode.Is(unicode.Zl, r) || unicode.Is(unicode.Zp, r) {
 			return fmt.Errorf("the command contains %U, which cannot be seen or is obeyed by terminals", r)
 		}
+	}
+	if strings.Count(command, "|")+strings.Count(command, "&&") > maxChain {
+		return fmt.Errorf("the command has more than %d of |, && and ||", maxChain)
 	}
 	if nesting(command) > maxNesting {
 		return fmt.Errorf("the command is nested more than %d deep", maxNesting)
@@ -84,7 +91,7 @@ func nesting(command string) int {
 // parseLine reads the line as /bin/sh does. A parser is not safe for concurrent
 // use, so each call has its own.
 func parseLine(command string) (*syntax.File, error) {
-	p := syntax.NewParser(syntax.Variant(syntax.LangPOSIX))
+	p := syntax.NewParser(syntax.Variant(syntax.LangPOSIX), syntax.KeepComments(true))
 	file, err := p.Parse(strings.NewReader(command), "")
 	if err != nil {
 		return nil, err
@@ -92,7 +99,26 @@ func parseLine(command string) (*syntax.File, error) {
 	if len(file.Stmts) == 0 {
 		return nil, errors.New("no command in it")
 	}
-	return file, nil
+	syntax.Walk(file, func(n syntax.Node) bool {
+		if c, ok := n.(*syntax.Comment); ok && !beginsComment(command, int(c.Hash.Offset())) {
+			err = errors.New("a # within a word: quote it")
+		}
+		return true
+	})
+	return file, err
+}
+
+// beginsComment reports whether every shell takes the # at i for the beginning
+// of a comment. The parser (v3.14.1) also takes it for one inside of brackets
+// after a quote or an expansion, as in (echo 'a'#; rm x), where a shell reads on.
+func beginsComment(command string, i int) bool {
+	if i == 0 {
+		return true
+	}
+	if i > len(command) || strings.IndexByte(" \t\n;&|(", command[i-1]) < 0 {
+		return false
+	}
+	return i < 2 || command[i-2] != '\\'
 }
 
 // parseLoosely reads a line that is no POSIX shell, or is broken, as bash would,

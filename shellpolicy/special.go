@@ -64,7 +64,7 @@ func (c *call) lookScript(script string) {
 	if c.depth > 2 || nesting(script) > maxNesting {
 		return
 	}
-	inner := &judge{policy: c.j.policy, dirs: c.dirs, commands: c.j.commands + 100}
+	inner := &judge{policy: c.j.policy, dirs: c.dirs, commands: c.j.commands + 100, depth: c.depth + 1}
 	if file := parseLoosely(script); file != nil {
 		inner.search(file)
 	}
@@ -148,8 +148,11 @@ func (c *call) findExec(args []arg, i int, found stream) int {
 				argv = append(argv, a)
 			}
 		}
-		_, inner := c.j.run(argv, stream{flow: flowTerminal}, c.dirs, c.depth+1)
+		ran, inner := c.j.run(argv, stream{flow: flowTerminal}, c.dirs, c.depth+1)
 		c.adopt(inner)
+		if ran.printed != nil {
+			c.refuse("a script in find -exec is not modelled: name the program itself")
+		}
 		if slices.ContainsFunc(inner, func(f finding) bool { return f.class == Destructive }) {
 			c.class = Destructive
 			c.refuse("find -exec runs %q", inner[0].shown)
@@ -162,7 +165,7 @@ func (c *call) findExec(args []arg, i int, found stream) int {
 // or in place of the text that -I names.
 func judgeXargs(c *call, args []arg) {
 	e := c.entry
-	replace := ""
+	replace, single := "", false
 	i := 0
 	for i < len(args) && args[i].mayBeFlag() {
 		a := args[i]
@@ -176,6 +179,7 @@ func judgeXargs(c *call, args []arg) {
 			judgeLook(c, args[i:])
 			return
 		}
+		single = single || a.isLit("-n1") || (a.isLit("-n") || a.isLit("--max-args")) && args[i+1].isLit("1") || a.isLit("--max-args=1")
 		i += used
 	}
 	command := args[i:]
@@ -186,12 +190,12 @@ func judgeXargs(c *call, args []arg) {
 	switch {
 	case c.stdin.flow == flowPaths && (c.given["-0"] || c.given["--null"]):
 		for _, r := range c.stdin.roots {
-			fills = append(fills, arg{shape: pattern, text: r, many: replace == ""})
+			fills = append(fills, arg{shape: pattern, text: r, many: replace == "" && !single})
 		}
 	case c.stdin.flow == flowNames || c.stdin.flow == flowNumber:
-		fills = []arg{name(replace == "")}
+		fills = []arg{name(replace == "" && !single)}
 	default:
-		fills = []arg{{shape: anyText, many: replace == ""}}
+		fills = []arg{{shape: anyText, many: replace == "" && !single}}
 	}
 	for _, fill := range fills {
 		var argv []arg
@@ -208,8 +212,11 @@ func judgeXargs(c *call, args []arg) {
 		if replace == "" {
 			argv = append(argv, fill)
 		}
-		_, inner := c.j.run(argv, stream{flow: flowNone}, c.dirs, c.depth+1)
+		ran, inner := c.j.run(argv, stream{flow: flowNone}, c.dirs, c.depth+1)
 		c.adopt(inner)
+		if ran.printed != nil {
+			c.refuse("a script behind xargs is not modelled: name the program itself")
+		}
 	}
 }
 
@@ -245,10 +252,9 @@ func judgeShell(c *call, args []arg) {
 		c.lookScript(script)
 		return
 	}
-	inner := &judge{policy: c.j.policy, commands: c.j.commands + 1, dirs: append(slices.Clone(c.dirs), changedDirs(file)...)}
-	s := &scope{vars: map[string]value{}, stdin: c.stdin, heredocs: new([]heredoc)}
-	printed, out := inner.closed(file.Stmts, s)
-	c.j.commands = inner.commands
+	inner := &judge{policy: c.j.policy, commands: c.j.commands + 1, looks: c.j.looks, dirs: slices.Clone(c.dirs), depth: c.depth + 1, seen: c.j.seen}
+	printed, out := inner.script(file, c.stdin)
+	c.j.commands, c.j.looks = inner.commands, inner.looks
 	c.out = out
 	c.adopt(inner.findings)
 	c.printed = []string{quote(c.program), "-c", quote(printed)}

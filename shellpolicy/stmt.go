@@ -1,6 +1,7 @@
 package shellpolicy
 
 import (
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -77,12 +78,11 @@ func (j *judge) writeTo(r *syntax.Redirect, s *scope) string {
 		if v.isLit("/dev/null") {
 			continue
 		}
-		class, what := Destructive, "overwrites the file %q"
+		f := finding{class: Destructive, rule: "redirection", reason: fmt.Sprintf("it overwrites the file %q; only /dev/null can be written to", clip(v.show()))}
 		if r.Op == syntax.AppOut {
-			class, what = Unknown, "writes to the file %q"
+			f = finding{class: Unknown, rule: "redirection", reason: fmt.Sprintf("it writes to the file %q; only /dev/null can be written to", clip(v.show()))}
 		}
-		j.refuse("redirection", what+"; only /dev/null can be written to", clip(v.show()))
-		j.findings[len(j.findings)-1].class = class
+		j.add(f)
 	}
 	return r.Op.String() + w.printed
 }
@@ -170,6 +170,11 @@ var prefixValue = regexp.MustCompile(`\A[A-Za-z0-9_.@:+-]*(?:/[A-Za-z_]+)?\z`)
 
 // callExpr judges assignments and one command.
 func (j *judge) callExpr(e *syntax.CallExpr, s *scope) (string, stream) {
+	if len(e.Args) > maxWords || j.commands > maxCommands {
+		j.refuse("size", "a command of more than %d words, or a line of more than %d commands", maxWords, maxCommands)
+		j.commands = max(j.commands, maxCommands+1)
+		return "", stream{}
+	}
 	var out []string
 	for _, a := range e.Assigns {
 		before := ""
@@ -225,7 +230,10 @@ func (j *judge) assign(a *syntax.Assign, s *scope, before string) string {
 	}
 	v := val.values[0]
 	if name == "IFS" && before == "read " && len(val.values) == 1 && v.shape == exact {
-		return name + "=" + val.printed // only read itself splits by it
+		if v.text != "" {
+			s.stdin = stream{} // another way to split: a part of a name is no name
+		}
+		return name + "=" + val.printed
 	}
 	if !prefixName.MatchString(name) || len(val.values) > 1 || v.shape != exact || !prefixValue.MatchString(v.text) || strings.Contains(v.text, "..") {
 		j.refuse("assignment", "%s=… before a command can make it run something else; only LC_ALL, LANG, TZ and their like may stand there", clip(name))
@@ -241,6 +249,7 @@ func (j *judge) command(words []word, s *scope, broken bool) ([]string, stream) 
 	for _, w := range words {
 		if len(combos)*len(w.values) > maxValues {
 			j.refuse("size", "a command can become more than %d different ones: write fewer values in its loops", maxValues)
+			j.commands = max(j.commands, maxCommands+1) // enough of this line
 			return nil, stream{}
 		}
 		if len(w.values) == 1 {
@@ -299,7 +308,7 @@ func joinFlow(a, b stream, first bool) stream {
 
 // start judges a command that the line itself starts.
 func (j *judge) start(argv []arg, s *scope) (*call, []finding) {
-	return j.run(argv, s.stdin, j.dirs, 0)
+	return j.run(argv, s.stdin, j.dirs, j.depth)
 }
 
 // search walks a part that is not modelled, to see whether it destroys
@@ -314,14 +323,14 @@ func (j *judge) search(node syntax.Node) {
 		var argv []arg
 		for _, w := range e.Args {
 			lone := &judge{}
-			if one, ok := lone.evalWord(w, &scope{}, asWord); ok && len(one.values) == 1 {
+			if one, ok := lone.evalWord(w, newScope(stream{}), asWord); ok && len(one.values) == 1 {
 				argv = append(argv, one.values[0])
 			} else {
 				argv = append(argv, arg{shape: anyText, many: true})
 			}
 		}
 		if len(argv) > 0 && programOf(argv) != "" {
-			_, found := quiet.start(argv, &scope{})
+			_, found := quiet.start(argv, newScope(stream{}))
 			for _, f := range found {
 				if f.class == Destructive {
 					j.add(f)

@@ -40,7 +40,11 @@ func (a arg) mayBeFlag() bool {
 		if a.safe { // the names may be empty
 			return strings.HasPrefix(strings.TrimLeft(a.text, "*"), "-")
 		}
-		return strings.HasPrefix(a.text, "-") || strings.IndexAny(a.text, "*?[") == 0
+		hole := strings.IndexAny(a.text, "*?[") == 0
+		if at := singleClass.FindStringIndex(a.text); at != nil && at[0] == 0 {
+			hole = false
+		}
+		return strings.HasPrefix(a.text, "-") || hole
 	}
 	return a.text == "" || a.text[0] == '-'
 }
@@ -96,107 +100,4 @@ func (s stream) word(many bool) arg {
 		return name(false)
 	}
 	return arg{shape: anyText, many: many}
-}
-
-// anyDepth stands for any number of components of a path. No command can hold
-// it: NUL is refused.
-const anyDepth = "\x00"
-
-// globsMeet reports whether some path could fit both patterns, whatever the
-// case of its letters. In both, * and ? and […] are holes and a backslash makes
-// the next character literal.
-func globsMeet(a, b string) bool {
-	return meet(strings.Split(a, "/"), strings.Split(b, "/"))
-}
-
-func meet(a, b []string) bool {
-	switch {
-	case len(a) == 0 && len(b) == 0:
-		return true
-	case len(a) > 0 && a[0] == anyDepth:
-		if meet(a[1:], b) {
-			return true
-		}
-		return len(b) > 0 && meet(a, b[1:])
-	case len(b) > 0 && b[0] == anyDepth:
-		return meet(b, a)
-	case len(a) == 0 || len(b) == 0:
-		return false
-	}
-	return componentsMeet(units(a[0]), units(b[0])) && meet(a[1:], b[1:])
-}
-
-// unit of a pattern: a character, ? for one unknown, * for any number.
-type unit struct {
-	r    rune
-	hole bool
-}
-
-func units(s string) []unit {
-	var out []unit
-	runes := []rune(strings.ToLower(s))
-	for i := 0; i < len(runes); i++ {
-		switch r := runes[i]; r {
-		case '\\':
-			if i+1 < len(runes) {
-				i++
-				out = append(out, unit{r: runes[i]})
-			}
-		case '*', '?':
-			out = append(out, unit{r: r, hole: true})
-		case '[': // a class is one unknown character; an unclosed one is literal
-			end := i + 1
-			for end < len(runes) && (runes[end] != ']' || end == i+1) {
-				end++
-			}
-			if end < len(runes) {
-				out = append(out, unit{r: '?', hole: true})
-				i = end
-			} else {
-				out = append(out, unit{r: r})
-			}
-		default:
-			out = append(out, unit{r: r})
-		}
-	}
-	return out
-}
-
-// componentsMeet is the usual table over both patterns; components are short.
-func componentsMeet(a, b []unit) bool {
-	star := func(u unit) bool { return u.hole && u.r == '*' }
-	row := make([]bool, len(b)+1)
-	row[0] = true
-	for j, u := range b {
-		row[j+1] = row[j] && star(u)
-	}
-	for _, ua := range a {
-		next := make([]bool, len(b)+1)
-		next[0] = row[0] && star(ua)
-		for j, ub := range b {
-			switch {
-			case star(ua) || star(ub):
-				next[j+1] = row[j+1] || next[j]
-			case ua.hole || ub.hole || ua.r == ub.r:
-				next[j+1] = row[j]
-			}
-		}
-		row = next
-	}
-	return row[len(b)]
-}
-
-// escapeGlob makes a pattern that fits only s.
-func escapeGlob(s string) string {
-	if !strings.ContainsAny(s, `*?[\`) {
-		return s
-	}
-	var b strings.Builder
-	for _, r := range s {
-		if strings.ContainsRune(`*?[\`, r) {
-			b.WriteByte('\\')
-		}
-		b.WriteRune(r)
-	}
-	return b.String()
 }

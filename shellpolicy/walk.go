@@ -20,6 +20,10 @@ type scope struct {
 
 type heredoc struct{ text, end string }
 
+func newScope(stdin stream) *scope {
+	return &scope{vars: map[string]value{}, stdin: stdin, heredocs: new([]heredoc)}
+}
+
 func (s *scope) child(stdin stream) *scope {
 	return &scope{vars: maps.Clone(s.vars), stdin: stdin, heredocs: new([]heredoc)}
 }
@@ -51,9 +55,22 @@ func (s *scope) forget(names []string) {
 	}
 }
 
+// unsettle does so where a loop begins: what is not set before it is not set in
+// its first round either, so its use before that is refused as elsewhere.
+func (s *scope) unsettle(names []string) {
+	for _, n := range names {
+		if _, set := s.vars[n]; set {
+			s.vars[n] = anything()
+		}
+	}
+}
+
 // assigned lists the variables that the nodes set.
-func assigned(nodes ...syntax.Node) []string {
+func (j *judge) assigned(nodes ...syntax.Node) []string {
 	var out []string
+	if !j.assigns {
+		return nil
+	}
 	for _, node := range nodes {
 		if node == nil {
 			continue
@@ -84,9 +101,14 @@ func assigned(nodes ...syntax.Node) []string {
 
 // file judges the whole line.
 func (j *judge) file(f *syntax.File) string {
-	s := &scope{vars: map[string]value{}, stdin: stream{flow: flowTerminal}, heredocs: new([]heredoc)}
-	printed, _ := j.closed(f.Stmts, s)
+	printed, _ := j.script(f, stream{flow: flowTerminal})
 	return printed
+}
+
+// script judges a whole text, of the line or of sh -c.
+func (j *judge) script(f *syntax.File, stdin stream) (string, stream) {
+	j.survey(f)
+	return j.closed(f.Stmts, newScope(stdin))
 }
 
 // closed judges statements that end where a bracket or the line ends.
@@ -136,7 +158,9 @@ func (j *judge) stmt(st *syntax.Stmt, s *scope) (string, stream) {
 	case st.Background || st.Coprocess || st.Disown:
 		j.refuse("background", "a command that goes on in the background (&) would not be watched: let it run in the foreground")
 	}
-	redirects, stdin, silent := j.redirects(st.Redirs, s)
+	// The here-documents of this statement come after those inside of it.
+	later := &scope{vars: s.vars, stdin: s.stdin, heredocs: new([]heredoc)}
+	redirects, stdin, silent := j.redirects(st.Redirs, later)
 	printed, out := "", stream{}
 	switch cmd := st.Cmd.(type) {
 	case nil:
@@ -174,6 +198,7 @@ func (j *judge) stmt(st *syntax.Stmt, s *scope) (string, stream) {
 	if silent {
 		out = stream{flow: flowNone}
 	}
+	*s.heredocs = append(*s.heredocs, *later.heredocs...)
 	if st.Negated {
 		printed = "! " + printed
 	}
@@ -219,7 +244,7 @@ func (j *judge) pipeline(st *syntax.Stmt, s *scope) (string, stream) {
 		}
 	}
 	for _, part := range parts {
-		s.forget(assigned(part))
+		s.forget(j.assigned(part))
 	}
 	return b.String(), out
 }
@@ -255,7 +280,7 @@ func (j *judge) andOr(st *syntax.Stmt, s *scope) (string, stream) {
 
 func (j *judge) ifClause(c *syntax.IfClause, s *scope) string {
 	var b strings.Builder
-	all := assigned(c)
+	all := j.assigned(c)
 	for cl := c; cl != nil; cl = cl.Else {
 		word := "elif "
 		if cl == c {
@@ -277,7 +302,8 @@ func (j *judge) ifClause(c *syntax.IfClause, s *scope) string {
 }
 
 func (j *judge) while(c *syntax.WhileClause, s *scope) string {
-	s.forget(assigned(c))
+	all := j.assigned(c)
+	s.unsettle(all)
 	body := s.child(s.stdin)
 	body.heredocs = s.heredocs
 	cond, _ := j.stmts(c.Cond, body)
@@ -291,6 +317,7 @@ func (j *judge) while(c *syntax.WhileClause, s *scope) string {
 	}
 	b += cond + s.separator() + "do "
 	do, _ := j.stmts(c.Do, body)
+	s.forget(all)
 	return b + do + s.separator() + "done"
 }
 
@@ -332,14 +359,15 @@ func (j *judge) forClause(c *syntax.ForClause, s *scope) string {
 	if len(values) > maxValues {
 		values = anything()
 	}
-	all := assigned(c)
-	s.forget(all)
+	all := j.assigned(c)
+	s.unsettle(all)
 	body := s.child(s.stdin)
 	body.heredocs = s.heredocs
 	if body.vars[iter.Name.Value] = values; len(values) == 0 {
 		body.vars[iter.Name.Value] = anything()
 	}
 	do, _ := j.stmts(c.Do, body)
+	s.forget(all)
 	b.WriteString("; do " + do + s.separator() + "done")
 	return b.String()
 }
@@ -347,23 +375,40 @@ func (j *judge) forClause(c *syntax.ForClause, s *scope) string {
 // startDirs are the folders in which a command may begin: the account's home.
 func startDirs() []string { return []string{"/root", "/home/*", "/"} }
 
-// changedDirs lists every folder that the line may change to, whatever is
-// before or after it. Other spellings of cd are refused where they stand.
-func changedDirs(f *syntax.File) []string {
-	var dirs []string
+// survey finds out, before anything is judged, whether the text sets variables
+// and to which folders it changes, whatever is before or after it. Other
+// spellings of cd are refused where they stand.
+func (j *judge) survey(f *syntax.File) {
+	dirs := map[string]bool{}
+	for _, d := range j.dirs {
+		dirs[d] = true
+	}
+	j.assigns = false
 	syntax.Walk(f, func(n syntax.Node) bool {
-		call, ok := n.(*syntax.CallExpr)
-		if !ok || len(call.Args) < 2 || call.Args[0].Lit() != "cd" {
-			return true
-		}
-		last := call.Args[len(call.Args)-1]
-		j := &judge{}
-		if w, ok := j.evalWord(last, &scope{}, asWord); ok && len(w.values) == 1 && w.values[0].shape == exact {
-			dirs = append(dirs, w.values[0].text)
+		switch n := n.(type) {
+		case *syntax.Assign, *syntax.WordIter:
+			j.assigns = true
+		case *syntax.CallExpr:
+			if len(n.Args) < 2 {
+				return true
+			}
+			switch n.Args[0].Lit() {
+			case "read":
+				j.assigns = true
+			case "cd":
+				lone := &judge{}
+				w, ok := lone.evalWord(n.Args[len(n.Args)-1], newScope(stream{}), asWord)
+				if ok && len(w.values) == 1 && w.values[0].shape == exact && len(dirs) <= maxDirs {
+					dirs[w.values[0].text] = true
+				}
+			}
 		}
 		return true
 	})
-	return dirs
+	j.dirs = slices.Sorted(maps.Keys(dirs))
+	if len(j.dirs) > maxDirs {
+		j.refuse("size", "the line changes to more than %d folders", maxDirs)
+	}
 }
 
 // variableName is what a line may set: lower-case names, which no program

@@ -74,6 +74,7 @@ func (j *judge) evalWord(w *syntax.Word, s *scope, use wordUse) (out word, ok bo
 		}
 		if len(alternatives)*len(seg.options) > maxValues {
 			j.refuse("size", "a word has more than %d possible values", maxValues)
+			j.commands = max(j.commands, maxCommands+1) // enough of this line
 			return out, false
 		}
 		if len(seg.options) == 1 {
@@ -100,6 +101,7 @@ func (j *judge) evalWord(w *syntax.Word, s *scope, use wordUse) (out word, ok bo
 	if out.printed == "" {
 		out.printed = "''"
 	}
+	j.commands += len(alternatives) - 1
 	for _, a := range alternatives {
 		out.values = append(out.values, joinPieces(a))
 	}
@@ -115,7 +117,7 @@ func joinPieces(pieces []piece) arg {
 	if len(pieces) == 1 && pieces[0].dyn != nil {
 		return *pieces[0].dyn
 	}
-	glob, safe := false, true
+	glob, live, safe := false, false, true
 	var text, pat strings.Builder
 	for _, p := range pieces {
 		switch {
@@ -125,10 +127,10 @@ func joinPieces(pieces []piece) arg {
 			}
 			return arg{shape: anyText, text: text.String() + p.dyn.text}
 		case p.dyn != nil:
-			glob = true
+			glob, safe = true, safe && p.dyn.safe
 			pat.WriteString(p.dyn.text)
 		case p.glob:
-			glob, safe = true, false
+			glob, live, safe = true, true, false
 			pat.WriteString(p.text)
 		default:
 			text.WriteString(p.text)
@@ -138,8 +140,17 @@ func joinPieces(pieces []piece) arg {
 	if !glob {
 		return lit(text.String())
 	}
-	return arg{shape: pattern, text: pat.String(), safe: safe, many: !safe}
+	return arg{shape: pattern, text: pat.String(), safe: safe, many: live && !oneMatch(pat.String())}
 }
+
+// oneMatch reports whether a glob has no holes but classes of one character, as
+// in "grep [n]ginx": whatever there is, it stays one word.
+func oneMatch(pat string) bool {
+	rest := singleClass.ReplaceAllString(pat, "")
+	return !strings.ContainsAny(rest, `*?[\~`)
+}
+
+var singleClass = regexp.MustCompile(`\[[A-Za-z0-9_]\]`)
 
 // segments takes one part of a word apart.
 func (j *judge) segments(part syntax.WordPart, s *scope, use wordUse, whole bool) ([]segment, bool) {
@@ -309,9 +320,10 @@ func (j *judge) param(p *syntax.ParamExp, s *scope, quoted bool) ([]segment, boo
 		return nil, false
 	}
 	ref := "${" + name + "}"
-	// Quoting changes nothing where each value is one word as it is.
+	// Quoting changes nothing where each value is one word as it is. The path
+	// that a loop's glob gives is meant as one word; quoted, it is one.
 	oneWord := func(v arg) bool {
-		return v.shape == exact && v.text != "" && !strings.ContainsAny(v.text, " \t\n*?[\\") || v.shape == pattern && v.safe
+		return v.shape == exact && v.text != "" && !strings.ContainsAny(v.text, " \t\n*?[\\") || v.shape == pattern && !v.many
 	}
 	if !quoted && slices.ContainsFunc(values, func(v arg) bool { return !oneWord(v) }) {
 		return []segment{{options: []piece{{dyn: &arg{shape: anyText, many: true}}}, printed: ref}}, true
