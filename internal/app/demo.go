@@ -7,18 +7,12 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"sync/atomic"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"lifeline"
 	"lifeline/internal/config"
-	"lifeline/internal/guard"
 	"lifeline/internal/store"
 	"lifeline/internal/timeline"
-	"lifeline/shellpolicy"
-	"lifeline/sshpool"
 )
 
 // Watch gives every event that is put on record from now on, until stop is
@@ -81,37 +75,24 @@ func Replay(ctx context.Context, cfg *config.Config, host string, commands []str
 		return Replayed{}, err
 	}
 	defer func() { err = errors.Join(err, record.Close()) }()
-	pools, err := freshPools(cfg, len(commands))
-	if err != nil {
-		return Replayed{}, err
-	}
-	defer func() { err = errors.Join(err, pools.close(ctx)) }()
-	var pool guard.Pool = pools
-	if !connectionEach {
-		pool = pools.all[0]
-	}
-	door, err := guard.New(guard.Config{Policies: map[string]shellpolicy.Policy{host: Policy(cfg, host)}, Pool: pool, Record: record})
-	if err != nil {
-		return Replayed{}, err
-	}
-	var (
-		out   = Replayed{Commands: len(commands)}
-		ends  = make([]lifeline.Command, len(commands))
-		all   errgroup.Group
-		begun = time.Now()
-	)
-	all.SetLimit(max(parallel, 1))
+	requests := make([]lifeline.CommandRequest, len(commands))
 	for i, command := range commands {
-		all.Go(func() (err error) {
-			ends[i], err = door.Run(ctx, lifeline.CommandRequest{Host: host, Command: command, Actor: "demo", Purpose: "to compare"})
-			return err
-		})
+		requests[i] = lifeline.CommandRequest{Host: host, Command: command, Actor: "demo", Purpose: "to compare"}
 	}
-	err = all.Wait()
-	if !connectionEach {
-		err = errors.Join(err, shutdown(ctx, pools.all[0]))
+	var way *way
+	if connectionEach {
+		way, err = connectionForEach(cfg, host, record, len(commands))
+	} else {
+		way, err = oneConnection(cfg, host, record)
 	}
-	out.Took = time.Since(begun)
+	if err != nil {
+		return Replayed{}, err
+	}
+	defer func() { err = errors.Join(err, way.close(ctx)) }()
+	begun := time.Now()
+	ends, err := way.run(ctx, requests, parallel, nil)
+	err = errors.Join(err, way.close(ctx))
+	out := Replayed{Commands: len(commands), Took: time.Since(begun)}
 	for _, end := range ends {
 		if end.Outcome != lifeline.OutcomeExited {
 			out.Failed++
@@ -119,48 +100,6 @@ func Replay(ctx context.Context, cfg *config.Config, host string, commands []str
 		}
 	}
 	return out, err
-}
-
-// pools run one command each: a connection per command.
-type pools struct {
-	all  []*sshpool.Pool
-	next atomic.Int64
-}
-
-// freshPools are made before anything is measured: reading known_hosts and the
-// key is not what is compared.
-func freshPools(cfg *config.Config, n int) (*pools, error) {
-	p := &pools{}
-	for range max(n, 1) {
-		pool, err := sshpool.New(poolConfig(cfg, nil))
-		if err != nil {
-			return nil, errors.Join(poolError(err), p.close(context.Background()))
-		}
-		p.all = append(p.all, pool)
-	}
-	return p, nil
-}
-
-// Run takes the next pool, and closes its connection afterwards.
-func (p *pools) Run(ctx context.Context, host string, cmd sshpool.Command) (*sshpool.Result, error) {
-	pool := p.all[p.next.Add(1)-1]
-	result, err := pool.Run(ctx, host, cmd)
-	return result, errors.Join(err, shutdown(ctx, pool))
-}
-
-func (p *pools) close(ctx context.Context) error {
-	var all []error
-	for _, pool := range p.all {
-		all = append(all, shutdown(ctx, pool))
-	}
-	return errors.Join(all...)
-}
-
-// shutdown closes a pool, also if the caller has given up.
-func shutdown(ctx context.Context, pool *sshpool.Pool) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-	defer cancel()
-	return pool.Shutdown(ctx)
 }
 
 func isLoopback(address string) bool {

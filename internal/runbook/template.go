@@ -90,6 +90,8 @@ func (t template) render(target lifeline.Target) (string, error) {
 		value, kind := target.Name, target.Kind
 		if p.placeholder == "host" {
 			value, kind = target.Host, lifeline.TargetHost
+		} else if wants, _ := placeholderKind(p.placeholder); wants != kind {
+			return "", fmt.Errorf("{{%s}} stands for a %s, and this is the %s", p.placeholder, wants, target)
 		}
 		if err := kind.CheckName(value); err != nil {
 			return "", fmt.Errorf("{{%s}}: %w", p.placeholder, err)
