@@ -9,27 +9,28 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 
 	"lifeline/sshpool"
 )
 
 // newPool is a pool that knows nexus, where it comes in as the account, and
 // nexus-as-root; shut it down to close its connections.
-func newPool(t *testing.T, server *sshd) *sshpool.Pool {
+func newPool(t *testing.T, server *sshd, change ...func(*sshpool.Config)) *sshpool.Pool {
 	t.Helper()
 	host := func(user string) sshpool.Host {
 		return sshpool.Host{Address: server.address, User: user, IdentityFiles: []string{server.identity}, AgentSocket: "none"}
 	}
-	pool, err := sshpool.New(sshpool.Config{
+	cfg := sshpool.Config{
 		Hosts:      map[string]sshpool.Host{"nexus": host(account), "nexus-as-root": host("root")},
 		KnownHosts: []string{server.knownHosts},
 		KillGrace:  500 * time.Millisecond,
-	})
+	}
+	for _, c := range change {
+		c(&cfg)
+	}
+	pool, err := sshpool.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,75 +128,6 @@ func TestThreeCommandsRunAtTheSameTime(t *testing.T) {
 	shutDownPool(t, pool)
 	if n := server.accepted(t); n != 1 {
 		t.Errorf("sshd saw %d connections, want 1", n)
-	}
-}
-
-// A command whose time is up is ended on the host, with its children, and the
-// result says so.
-func TestATimeoutEndsTheRemoteProcess(t *testing.T) {
-	server := startSSHD(t, newDir(t))
-	pool := newPool(t, server)
-	// No other process of the machine sleeps for this long.
-	nap := fmt.Sprintf("300.%d", server.cmd.Process.Pid)
-	for _, test := range []struct {
-		name, script string
-		signals      []string
-	}{
-		{"a command with a child in the background", "sleep NAP & sleep NAP; true", []string{"TERM"}},
-		{"a command that ignores TERM", `trap "" TERM; sleep NAP; sleep NAP; true`, []string{"TERM", "KILL"}},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			r, err := pool.Run(t.Context(), "nexus", sshpool.Command{
-				Script: strings.ReplaceAll(test.script, "NAP", nap), Shell: "/bin/sh", RunTimeout: time.Second,
-			})
-			if err == nil || r.Outcome != sshpool.TimedOut {
-				t.Fatalf("ended as %s with error %v, want timed_out with one", r.Outcome, err)
-			}
-			if r.Kill == nil || !r.Kill.Confirmed {
-				t.Fatalf("the end of the process is not confirmed: %+v", r.Kill)
-			}
-			if diff := cmp.Diff(test.signals, r.Kill.Signals); diff != "" {
-				t.Errorf("signals that sshd acknowledged (-want +got):\n%s", diff)
-			}
-			eventually(t, "the process and its children are gone", func() error {
-				if left := running(t, "sleep", nap); len(left) > 0 {
-					return fmt.Errorf("processes %v are left", left)
-				}
-				return nil
-			})
-		})
-	}
-	// The connection has outlived both.
-	r, err := pool.Run(t.Context(), "nexus", sshpool.Command{Script: "true"})
-	if err != nil || !r.Reused {
-		t.Errorf("the next command: %s, reused: %v, %v", r.Outcome, r.Reused, err)
-	}
-}
-
-// Debian 12's sshd refuses signals to a session of root. Whether the process
-// was ended in another way or not at all, what the result says is true.
-func TestATimeoutAsRootSaysWhatIsTrue(t *testing.T) {
-	server := startSSHD(t, newDir(t))
-	pool := newPool(t, server)
-	nap := fmt.Sprintf("300.%d", server.cmd.Process.Pid)
-	t.Cleanup(func() {
-		for _, pid := range running(t, "sleep", nap) {
-			_ = syscall.Kill(pid, syscall.SIGKILL)
-		}
-	})
-	r, err := pool.Run(t.Context(), "nexus-as-root", sshpool.Command{
-		Script: "sleep " + nap, Shell: "/bin/sh", RunTimeout: time.Second,
-	})
-	if err == nil || r.Outcome != sshpool.TimedOut || r.Kill == nil {
-		t.Fatalf("ended as %s with error %v and kill %v, want timed_out with both", r.Outcome, err, r.Kill)
-	}
-	left := running(t, "sleep", nap)
-	t.Logf("kill: %+v; left: %v", *r.Kill, left)
-	if r.Kill.Confirmed != (len(left) == 0) {
-		t.Errorf("the end is confirmed: %v, processes left: %v", r.Kill.Confirmed, left)
-	}
-	if !r.Kill.Confirmed && r.Kill.Note == "" {
-		t.Error("the process may still run, and nothing says so")
 	}
 }
 

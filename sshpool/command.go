@@ -20,6 +20,11 @@ type Command struct {
 	// Dir is the working directory; it needs Shell. If it cannot be entered,
 	// the script does not run and the exit status is 126.
 	Dir string
+	// Sudo runs Shell as root by "sudo -n", which never asks for a password;
+	// it needs Shell. Env, Dir and Stdin are for the command behind it, and no
+	// round trip is added. Where sudo is not allowed without a password the
+	// exit status is sudo's, 1, and Stderr says so.
+	Sudo bool
 	// Stdin is the whole standard input; nil: empty.
 	Stdin []byte
 
@@ -29,7 +34,15 @@ type Command struct {
 	// OnOutput, if set, receives output as it comes, in order per stream, from
 	// one goroutine at a time. It must not block. The slice is not kept.
 	OnOutput func(stream Stream, chunk []byte)
+	// OnLine, if set, receives the output as lines, without their line feeds,
+	// each as soon as it is complete; what follows the last line feed comes before
+	// Run returns. A line of more than MaxLine bytes comes in pieces of that size.
+	// For the rest it is as OnOutput.
+	OnLine func(stream Stream, line []byte)
 }
+
+// MaxLine is the longest line that OnLine receives in one piece, in bytes.
+const MaxLine = 64 << 10
 
 // Stream names one of a command's outputs.
 type Stream int
@@ -58,6 +71,11 @@ type Result struct {
 	Signal     string // "KILL", "TERM", …: set if Outcome is Signaled
 	Stdout     Output
 	Stderr     Output
+	// OutputCut is true of a command that Exited or was Signaled if the end of
+	// its output was not seen: the connection was lost between the exit status
+	// and the output, which OpenSSH sends in any order, or a child in the
+	// background holds the output open. There may be more than was kept.
+	OutputCut bool
 	// Kill is what was done to end the process; nil if nothing was.
 	Kill *Kill
 	// Reused is true if the command found its connection open: it did not wait
@@ -77,6 +95,10 @@ type Kill struct {
 	Confirmed bool
 	// Signals that the server acknowledged, in order.
 	Signals []string
+	// Found counts the processes of the command that were found by a look
+	// through the host's /proc after the signals, and ended by it; Left those of
+	// them that are still there. Both are 0 if no look was made: see Note.
+	Found, Left int
 	// Note says how the end was confirmed, or what may still run.
 	Note string
 }

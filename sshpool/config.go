@@ -40,6 +40,13 @@ type Config struct {
 
 	// MaxSessions is where the learned session limit starts; 0: 10, OpenSSH's default.
 	MaxSessions int
+	// SpareSessions is how many sessions are kept open on a connection for
+	// commands to come, which then cost one round trip instead of two; 0: 8, the
+	// founding use's commands at once; negative: none. Two of the learned limit's
+	// slots stay free, so that a server with MaxSessions 2 has none, and a line
+	// that ran nothing for 10 minutes keeps one. See "Spare sessions" in the
+	// package comment for what they cost.
+	SpareSessions int
 	// MaxConnections per host; 0: 1. More is a choice, never a fallback.
 	MaxConnections int
 	// MaxDials bounds handshakes in flight over all hosts; 0: 10.
@@ -84,6 +91,11 @@ type Host struct {
 	ProxyJump []string
 	// HostKeys says what an unknown host key means. The zero value refuses it.
 	HostKeys HostKeyPolicy
+	// ForcedCommand says that the account runs one command of the host's own
+	// (command= in authorized_keys, ForceCommand), whatever it is asked for.
+	// Nothing but the caller's commands is sent to it then: what a kill leaves
+	// behind is not looked for.
+	ForcedCommand bool
 	// Local runs commands on this machine, without SSH.
 	Local bool
 }
@@ -140,10 +152,22 @@ func (c Config) withDefaults() (Config, error) {
 			*n.value = n.def
 		}
 	}
+	switch {
+	case c.SpareSessions == 0:
+		c.SpareSessions = 8
+	case c.SpareSessions < 0:
+		c.SpareSessions = 0
+	}
 	if c.Dial == nil {
 		c.Dial = (&net.Dialer{}).DialContext
 	}
 	return c, nil
+}
+
+// healthySilence is the longest that a connection can have been silent if it
+// lives: a keepalive is sent at the first tick after an interval of silence.
+func (c Config) healthySilence() time.Duration {
+	return c.KeepaliveInterval + keepaliveTick(c.KeepaliveInterval) + time.Second
 }
 
 // liveness is how long a peer may be silent before its connection is dead.

@@ -16,10 +16,17 @@ type connection struct {
 	opened time.Time
 
 	// Guarded by line.mu.
-	slots       int // session slots taken: opening, open, or of a process that may still run
+	slots       int // session slots taken: opening, open, spare, or of a process that may still run
 	established int // of those, sessions that the server has confirmed
 	abandoned   int // of those, sessions whose Run has returned while the process may still run
 	gone        bool
+
+	askers        []*asker   // waiting for a session, first come first served
+	spares        []*session // open and not used
+	opening       int        // sessions asked for and not answered
+	openingSpares int        // of those, for nobody in particular
+	seen          int        // most sessions that the server was seen to hold at once
+	spareTries    int        // refused spares in a row
 }
 
 // dead is closed when the connection is lost; nil, for ever open, on a local host.
@@ -96,13 +103,16 @@ func (o opened) discard() {
 // napCheck is how often a connection looks whether the machine was suspended.
 const napCheck = 5 * time.Second
 
+// keepaliveTick is how often a connection looks at its peer's silence.
+func keepaliveTick(interval time.Duration) time.Duration { return min(interval, napCheck) }
+
 // keepalive finds out in the background whether the peer still lives, so that
 // no command has to ask first. Whatever the peer sends counts as life; only
 // into a silence of one interval is a keepalive sent. A silence of limit after
 // that ends the connection. Nothing waits for the keepalive itself: it may
 // block for as long as the connection exists.
 func (c *connection) keepalive(interval, limit time.Duration) {
-	tick := time.NewTicker(min(interval, napCheck))
+	tick := time.NewTicker(keepaliveTick(interval))
 	defer tick.Stop()
 	answered := make(chan struct{}, 1)
 	var asked time.Time // when the outstanding keepalive was sent; zero if none is
@@ -118,13 +128,14 @@ func (c *connection) keepalive(interval, limit time.Duration) {
 			continue
 		case <-tick.C:
 		}
+		c.line.tendSpares()
 		now := time.Now()
 		// The monotonic clock stands still while the machine sleeps; the wall
 		// clock does not. Whoever was at the other end has long given up.
 		nap := slept(now.Round(0).Sub(last.Round(0)), now.Sub(last))
 		last = now
 		if nap > 0 {
-			patience = min(interval, napCheck)
+			patience = keepaliveTick(interval)
 		}
 		silence := c.t.silence()
 		switch {

@@ -61,6 +61,16 @@ func (d *dial) connect(ctx context.Context, l *line, bound time.Duration) (*conn
 			return nil, viaHop(l, hopCtx, err)
 		}
 	}
+	d.at("waiting until another failed login at this address could not get us banned there")
+	if err := l.ledger.begin(ctx); err != nil {
+		return nil, err
+	}
+	conn, err := d.afterLedger(ctx, l, via, bound)
+	l.ledger.end(err)
+	return conn, err
+}
+
+func (d *dial) afterLedger(ctx context.Context, l *line, via *connection, bound time.Duration) (*connection, error) {
 	d.at("waiting for other dials to end")
 	select {
 	case l.pool.dials <- struct{}{}:

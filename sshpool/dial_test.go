@@ -136,6 +136,7 @@ func TestDialsAreCapped(t *testing.T) {
 		c.MaxDials = 3
 		one := c.Hosts["nexus"]
 		for _, name := range strings.Split("abcdefghijklmnop", "") {
+			one.Address, one.HostKeys = name+":22", HostKeysAcceptNew // at one address only two dial at once
 			c.Hosts[name] = one
 		}
 		dial := c.Dial

@@ -22,7 +22,11 @@ const systemPath = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin
 type job struct {
 	cmd   Command
 	text  string // of the exec request; "" on a local host
+	mark  string // in the environment of the command's processes; "" if it has none
 	stdin []byte
+	// helper is set for what the pool runs for itself while it ends a command,
+	// also in a shutdown.
+	helper bool
 	queue, connect,
 	run, grace time.Duration
 }
@@ -51,10 +55,13 @@ func newJob(host string, cmd Command, cfg Config, local bool) (*job, error) {
 	if err := checkCommand(host, cmd); err != nil {
 		return nil, err
 	}
+	if local || cmd.Shell != "" {
+		j.mark = newMark()
+	}
 	if local {
 		return j, nil
 	}
-	j.text = execText(cmd)
+	j.text = execText(cmd, j.mark)
 	if len(j.text) <= maxExecText {
 		return j, nil
 	}
@@ -62,7 +69,7 @@ func newJob(host string, cmd Command, cfg Config, local bool) (*job, error) {
 		return nil, configError(host, "the script has %d bytes, more than the %d of one request; set Command.Shell, and it goes by standard input", len(cmd.Script), maxExecText)
 	}
 	j.cmd, j.stdin = byStdin(cmd)
-	if j.text = execText(j.cmd); len(j.text) > maxExecText {
+	if j.text = execText(j.cmd, j.mark); len(j.text) > maxExecText {
 		return nil, configError(host, "Command.Env and Dir have %d bytes, more than the %d of one request", len(j.text), maxExecText)
 	}
 	return j, nil
@@ -78,10 +85,15 @@ func checkCommand(host string, cmd Command) error {
 		return configError(host, "Command.Shell is %q, want an absolute path", cmd.Shell)
 	case cmd.Shell == "" && len(cmd.Env) > 0:
 		return configError(host, "Command.Env needs Command.Shell")
+	case cmd.Shell == "" && cmd.Sudo:
+		return configError(host, "Command.Sudo needs Command.Shell")
 	case cmd.Shell == "" && cmd.Dir != "":
 		return configError(host, "Command.Dir needs Command.Shell")
 	case strings.ContainsRune(cmd.Dir, 0):
 		return configError(host, "Command.Dir holds a NUL byte")
+	}
+	if _, ok := cmd.Env[markName]; ok {
+		return configError(host, "Command.Env: %s is set by the pool itself", markName)
 	}
 	for name, value := range cmd.Env {
 		if !isName(name) || strings.ContainsRune(value, 0) {
@@ -103,13 +115,20 @@ func isName(s string) bool {
 
 // execText is what the account's login shell is given. Any shell of the Bourne
 // family reads it the same way; it starts the shell that was asked for and is
-// gone.
-func execText(cmd Command) string {
+// gone. mark goes into the environment, unless it is "".
+func execText(cmd Command, mark string) string {
 	if cmd.Shell == "" {
 		return cmd.Script
 	}
 	var b strings.Builder
-	b.WriteString("exec /usr/bin/env ")
+	b.WriteString("exec ")
+	if cmd.Sudo {
+		b.WriteString("sudo -n -- ")
+	}
+	b.WriteString("/usr/bin/env ")
+	if mark != "" {
+		b.WriteString(markName + "=" + mark + " ")
+	}
 	if _, ok := cmd.Env["PATH"]; !ok {
 		b.WriteString(`PATH="${PATH:+$PATH:}` + systemPath + `" `)
 	}

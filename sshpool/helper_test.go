@@ -174,6 +174,9 @@ func inBubble(t *testing.T, server sshtest.Config, change func(*Config), test fu
 	})
 }
 
+// noSpares is a configuration in which every command opens its own session.
+func noSpares(c *Config) { c.SpareSessions = -1 }
+
 // run runs a script on nexus.
 func (l lab) run(t *testing.T, script string) (*Result, error) {
 	return l.Run(t.Context(), "nexus", Command{Script: script})
@@ -212,3 +215,6 @@ func (c *stuckConn) Close() error {
 	c.once.Do(func() { close(c.closed) })
 	return c.Conn.Close()
 }
+
+// isDied reports whether a try may be made again.
+func isDied(err error) bool { return errors.Is(err, errDied) }

@@ -17,6 +17,10 @@ const (
 	lastSignalRetry  = 250 * time.Millisecond
 	// lastAnswer is waited for the answer to a signal when the exit is known.
 	lastAnswer = 100 * time.Millisecond
+	// refusedSignals is how long a server says that it delivered no signal until
+	// it is believed: one that comes too early is delivered at the fifth try at
+	// the latest (measured under load), after 150 ms.
+	refusedSignals = time.Second
 	// leastGrace is waited for the end after KILL, whatever the grace is.
 	leastGrace = time.Second
 )
@@ -32,28 +36,43 @@ func signalNumber(name string) int {
 	return 0
 }
 
-// kill ends the remote process: TERM, which sudo passes on, then KILL. It takes
-// at most twice the grace (and no less than leastGrace for KILL), on any
-// connection, and consumes the session: one whose process may still run keeps
-// its slot.
-func (s *session) kill(grace time.Duration) *Kill {
+// kill ends the remote process: TERM, which sudo passes on, then KILL, both to
+// its process group; then what has left the group is looked for and ended in the
+// same way (see sweep). It takes at most twice the grace for each of both (no
+// less than leastGrace for KILL, and sweepSlack for the look), on any connection,
+// and consumes the session: one whose process may still run keeps its slot.
+func (s *session) kill(j *job) *Kill {
 	k := &Kill{}
-	unanswered := false
-	for _, step := range []struct {
-		name string
-		time time.Duration
-	}{{"TERM", grace}, {"KILL", max(grace, leastGrace)}} {
-		acked, answered := s.signal(step.name, step.time)
-		if acked {
-			k.Signals = append(k.Signals, step.name)
+	unanswered := !s.step(k, "TERM", j.grace)
+	refused := !unanswered && len(k.Signals) == 0 && j.grace >= refusedSignals // KILL would be, too
+	// KILL would end sudo and not what sudo runs: that is left to the sweep, which
+	// is root, too.
+	if !s.over() && !refused && !(j.cmd.Sudo && s.maySweep(j)) {
+		unanswered = !s.step(k, "KILL", max(j.grace, leastGrace)) || unanswered
+	}
+	var w *sweep
+	if s.maySweep(j) && s.c.t.cause() == nil {
+		w = s.sweep(j)
+		k.Found, k.Left = w.found, w.left
+		if !s.over() && !w.ran() && j.cmd.Sudo {
+			unanswered = !s.step(k, "KILL", max(j.grace, leastGrace)) || unanswered
 		}
-		unanswered = unanswered || !answered
-		if s.over() {
-			break
+		if w.clean() && w.found > 0 {
+			s.awaitExit(leastGrace)
 		}
 	}
-	s.judge(k, unanswered)
+	s.judge(k, unanswered, w)
 	return k
+}
+
+// step is one signal with its time. answered is false if the server never said
+// whether it delivered it.
+func (s *session) step(k *Kill, name string, bound time.Duration) (answered bool) {
+	acked, answered := s.signal(name, bound)
+	if acked {
+		k.Signals = append(k.Signals, name)
+	}
+	return answered
 }
 
 // over reports whether nothing more can be done for the session.
@@ -68,8 +87,19 @@ func (s *session) over() bool {
 	return true
 }
 
+func (s *session) awaitExit(bound time.Duration) {
+	wait := time.NewTimer(bound)
+	defer wait.Stop()
+	select {
+	case <-s.exited:
+	case <-s.closed:
+	case <-s.c.dead():
+	case <-wait.C:
+	}
+}
+
 // judge says what is known of the process, and lets go of the session.
-func (s *session) judge(k *Kill, unanswered bool) {
+func (s *session) judge(k *Kill, unanswered bool, w *sweep) {
 	select {
 	case <-s.c.dead():
 		select {
@@ -80,25 +110,36 @@ func (s *session) judge(k *Kill, unanswered bool) {
 	}
 	select {
 	case <-s.exited:
+		s.judgeExit(k, w)
+		return
 	default:
-		switch {
-		case s.c.t.cause() != nil:
-			k.Note = "the connection was lost before its end was seen; it may still run"
-			s.close()
-		case s.isClosed():
-			k.Note = "the server closed the session without saying that it ended; it may still run"
-			s.close()
-		default:
-			k.Note = "its end was not seen; it may still run"
-			if unanswered && len(k.Signals) == 0 {
-				k.Note = "the server did not answer the signals; it may still run"
-			} else if len(k.Signals) == 0 {
-				k.Note = "the server delivered no signal to it, as with OpenSSH for forced commands, and before 9.9 for root; it may still run"
-			}
-			s.abandon()
-		}
+	}
+	switch {
+	case s.c.t.cause() != nil:
+		k.Note = "the connection was lost before its end was seen; it may still run"
+		s.close()
+		return
+	case w.clean() && w.found > 0:
+		k.Confirmed = true
+		k.Note = "the server has not said that it ended, but it is gone" + w.note()
+	case s.isClosed():
+		k.Note = "the server closed the session without saying that it ended; it may still run" + w.note()
+	case unanswered && len(k.Signals) == 0:
+		k.Note = "the server did not answer the signals; it may still run" + w.note()
+	case len(k.Signals) == 0:
+		k.Note = "the server delivered no signal to it, as with OpenSSH for forced commands, and before 9.9 for root; it may still run" + w.note()
+	default:
+		k.Note = "its end was not seen; it may still run" + w.note()
+	}
+	if s.isClosed() {
+		s.close()
 		return
 	}
+	s.abandon()
+}
+
+// judgeExit says what is known of a process whose exit was seen.
+func (s *session) judgeExit(k *Kill, w *sweep) {
 	complete := s.drain()
 	s.close()
 	how := fmt.Sprintf("it ended with status %d", s.exit.status)
@@ -108,20 +149,23 @@ func (s *session) judge(k *Kill, unanswered bool) {
 	if len(k.Signals) > 0 {
 		how += " after " + strings.Join(k.Signals, " and ")
 	}
-	if k.Confirmed = complete; !complete {
+	if !complete {
 		how += ", but something that it started holds its output open and may still run"
 	}
-	k.Note = how
+	k.Confirmed = complete && (w == nil || w.left == 0)
+	k.Note = how + w.note()
 }
 
 // signal sends a signal until it is acknowledged, and waits for the end of the
-// process, both for at most the given time.
+// process, both for at most the given time. A server that keeps saying no is
+// believed sooner.
 func (s *session) signal(name string, bound time.Duration) (acked, answered bool) {
 	over := time.NewTimer(bound)
 	defer over.Stop()
 	var answer <-chan bool // of the request under way
 	again := time.After(0)
 	pause := firstSignalRetry
+	begun := time.Now()
 	blind := false // sent without asking for an answer
 	for {
 		select {
@@ -141,6 +185,9 @@ func (s *session) signal(name string, bound time.Duration) (acked, answered bool
 				continue // the session is about to end, or the connection
 			}
 			if acked, answered = delivered, true; !acked {
+				if time.Since(begun) >= refusedSignals {
+					return acked, answered
+				}
 				again, pause = time.After(pause), min(2*pause, lastSignalRetry)
 			}
 		case <-s.exited:

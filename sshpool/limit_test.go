@@ -30,6 +30,7 @@ func TestTheSessionLimitIsLearned(t *testing.T) {
 				})
 			}
 			callers.Wait()
+			time.Sleep(10 * time.Millisecond) // for the answers to spares on the way
 			n := l.server.Counts()
 			if n.Connections != 1 || n.Commands != 500 {
 				t.Errorf("MaxSessions %d: the server has seen %+v", c.max, n)
@@ -75,7 +76,7 @@ func TestAServerWithoutSessions(t *testing.T) {
 
 // A refusal never closes the connection under the sessions that are open.
 func TestARefusalHarmsNoSibling(t *testing.T) {
-	inBubble(t, sshtest.Config{MaxSessions: 2}, nil, func(t *testing.T, l lab) {
+	inBubble(t, sshtest.Config{MaxSessions: 2}, noSpares, func(t *testing.T, l lab) {
 		var callers sync.WaitGroup
 		for range 2 {
 			callers.Go(func() {

@@ -15,6 +15,7 @@ type line struct {
 	pool   *Pool
 	target *target
 	hop    *line // the jump host before it; nil if there is none
+	ledger *ledger
 
 	mu      sync.Mutex // guards what follows
 	conns   []*connection
@@ -26,8 +27,14 @@ type line struct {
 	limit   limit
 	warm    bool
 	closed  bool
-	stats   HostStats
-	events  []Event // not yet told
+	lastUse time.Time // of a session by a command; zero if there was none
+	// No spare is opened before spareAfter; spareLosses is how often the server
+	// has closed one.
+	spareAfter  time.Time
+	spareLosses int
+	peak        int // most commands at once on one connection in the last use
+	stats       HostStats
+	events      []Event // not yet told
 
 	telling sync.Mutex // held while OnEvent is called; taken before mu
 }
@@ -38,6 +45,7 @@ type waiter struct {
 	ticket  uint64
 	granted chan struct{} // closed when conn or err is set
 	conn    *connection
+	spare   *session // of conn, if there is one that is open
 	err     error
 
 	queued    time.Duration // spent waiting for a slot
@@ -47,7 +55,7 @@ type waiter struct {
 }
 
 func newLine(p *Pool, t *target) *line {
-	l := &line{pool: p, target: t, changed: make(chan struct{}), limit: newLimit(p.cfg.MaxSessions)}
+	l := &line{pool: p, target: t, ledger: p.ledgerOf(t), changed: make(chan struct{}), limit: newLimit(p.cfg.MaxSessions)}
 	if t.local {
 		l.conns = []*connection{{line: l, opened: time.Now()}}
 	}
@@ -99,10 +107,11 @@ func (l *line) acquire(ctx context.Context, j *job, w *waiter) (*connection, err
 		l.tickets++
 		w.ticket = l.tickets
 	}
-	w.granted, w.conn, w.err = make(chan struct{}), nil, nil
+	w.granted, w.conn, w.spare, w.err = make(chan struct{}), nil, nil, nil
 	at, _ := slices.BinarySearchFunc(l.waiters, w, func(a, b *waiter) int { return cmp.Compare(a.ticket, b.ticket) })
 	l.waiters = slices.Insert(l.waiters, at, w)
 	l.provideLocked(j.connect)
+	l.lastUse = time.Now()
 	for {
 		select {
 		case <-w.granted:
@@ -128,7 +137,7 @@ func (l *line) acquire(ctx context.Context, j *job, w *waiter) (*connection, err
 		case <-w.granted: // at the same moment
 			l.unlock()
 			if w.err == nil && ctx.Err() != nil {
-				l.release(w.conn)
+				l.refund(w)
 				return nil, err
 			}
 			return w.conn, w.err
@@ -193,30 +202,46 @@ func (l *line) canceled(ctx context.Context, when string) *Error {
 func (l *line) provideLocked(bound time.Duration) {
 	l.retireLocked()
 	for len(l.waiters) > 0 {
+		if s := l.spareLocked(); s != nil {
+			l.peakLocked(s.c, time.Now())
+			l.grantLocked(s.c, s, nil)
+			continue
+		}
 		c := l.freeLocked()
 		if c == nil {
 			break
 		}
 		c.slots++
-		l.grantLocked(c, nil)
+		l.peakLocked(c, time.Now())
+		l.grantLocked(c, nil, nil)
 	}
+	l.replenishLocked()
 	if len(l.waiters) == 0 || l.dialing != nil || l.target.local {
 		return
 	}
 	if len(l.conns) < l.pool.cfg.MaxConnections {
 		if err := l.dialLocked(bound); err != nil && len(l.conns) == 0 {
 			for len(l.waiters) > 0 {
-				l.grantLocked(nil, err)
+				l.grantLocked(nil, nil, err)
 			}
 		}
 	}
 }
 
-func (l *line) grantLocked(c *connection, err error) {
+func (l *line) grantLocked(c *connection, spare *session, err error) {
 	w := l.waiters[0]
 	l.waiters = l.waiters[1:]
-	w.conn, w.err = c, err
+	w.conn, w.spare, w.err = c, spare, err
 	close(w.granted)
+}
+
+// refund gives back what a waiter was granted and does not use.
+func (l *line) refund(w *waiter) {
+	if w.spare != nil {
+		l.putBack(w.spare)
+		return
+	}
+	l.release(w.conn)
 }
 
 // freeLocked is the connection with the most room; nil if none has any.
@@ -292,7 +317,7 @@ func (l *line) dialed(d *dial, c *connection, err error) {
 		}
 		l.noteLocked(Event{Kind: DialFailed, Duration: took, Err: err})
 		for len(l.waiters) > 0 && len(l.conns) == 0 {
-			l.grantLocked(nil, err)
+			l.grantLocked(nil, nil, err)
 		}
 	}
 	close(d.done)
@@ -362,15 +387,15 @@ func (l *line) release(c *connection) {
 	l.unlock()
 }
 
-// confirmed notes that the server has opened a session in a slot.
-func (l *line) confirmed(c *connection, w *waiter) (reused bool) {
+// reused notes that a command has its session, and reports whether it found the
+// connection open.
+func (l *line) reused(w *waiter, spare bool) bool {
 	l.mu.Lock()
 	defer l.unlock()
-	c.established++
-	if l.limit.succeeded(c.slots) {
-		l.provideLocked(l.pool.cfg.ConnectTimeout)
+	if spare {
+		l.stats.SparesUsed++
 	}
-	if !w.waited && c.t != nil {
+	if !w.waited {
 		l.stats.Reused++
 		l.noteLocked(Event{Kind: ConnectionReused})
 		return true
@@ -402,6 +427,10 @@ func (l *line) ended(s *session) {
 	l.mu.Lock()
 	defer l.unlock()
 	s.freed = true
+	l.spareClosedLocked(s)
+	if s.used {
+		l.lastUse = time.Now()
+	}
 	s.c.slots--
 	s.c.established--
 	if s.abandoned {
@@ -417,10 +446,14 @@ func (l *line) refused(c *connection, tries int, err error) (wait bool) {
 	l.mu.Lock()
 	defer l.unlock()
 	l.stats.Refusals++
+	l.limit.refused()
 	l.noteLocked(Event{Kind: SessionRefused, Err: err})
 	if tries < refusalsToLearn || c.established == 0 || c.gone {
 		return false
 	}
-	l.limit.lower(c.established)
+	if tries >= refusalsToBelieve {
+		c.seen = c.established
+	}
+	l.limit.lower(max(c.established, c.seen))
 	return c.slots > l.limit.value
 }

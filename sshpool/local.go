@@ -45,7 +45,7 @@ func (l *line) runLocal(ctx context.Context, j *job, r *Result) error {
 	r.Outcome = Unknown
 	select {
 	case <-p.exited:
-		p.drain()
+		r.OutputCut = !p.drain()
 		p.report(r)
 		return nil
 	case <-clock.C:
@@ -59,7 +59,7 @@ func (l *line) runLocal(ctx context.Context, j *job, r *Result) error {
 	case <-l.pool.forced:
 		why = l.pool.closedError(l.target.name)
 	}
-	r.Kill = p.kill(j.grace)
+	r.Kill = p.kill(j)
 	if r.Outcome == Unknown && r.Kill.Confirmed {
 		p.report(r)
 		return nil
@@ -87,12 +87,16 @@ func startLocal(j *job, cfg Config, spawn func(func())) (*process, error) {
 	if len(c.Script) > maxExecText {
 		c, stdin = byStdin(c)
 	}
+	argv := []string{c.Shell, "-c", script(c)}
+	if c.Sudo {
+		argv = []string{"/bin/sh", "-c", execText(c, j.mark)}
+	}
 	p := &process{
-		cmd: exec.Command(c.Shell, "-c", script(c)), sink: newSink(cfg, c.OnOutput),
+		cmd: exec.Command(argv[0], argv[1:]...), sink: newSink(cfg, c),
 		exited: make(chan struct{}), eof: make(chan struct{}),
 	}
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	p.cmd.Env = localEnv(c.Env)
+	p.cmd.Env = append(localEnv(c.Env), markName+"="+j.mark)
 	// The pipes are ours and not exec's, so that Wait returns when the process
 	// ends and not when its last child closes the output.
 	var theirs []*os.File
@@ -182,8 +186,8 @@ func (p *process) report(r *Result) {
 
 // kill ends the whole process group: TERM, then KILL, also for what is left of
 // the group after its leader.
-func (p *process) kill(grace time.Duration) *Kill {
-	k := &Kill{}
+func (p *process) kill(j *job) *Kill {
+	k, grace := &Kill{}, j.grace
 	group := -p.cmd.Process.Pid
 	for _, step := range []struct {
 		sig  syscall.Signal
@@ -192,14 +196,19 @@ func (p *process) kill(grace time.Duration) *Kill {
 		if err := syscall.Kill(group, step.sig); err == nil {
 			k.Signals = append(k.Signals, signalName(step.sig))
 		}
-		if p.awaitGroup(group, step.time) {
-			break
+		if p.awaitGroup(group, step.time) || j.cmd.Sudo {
+			break // KILL would end sudo and not what sudo runs: see session.kill
 		}
+	}
+	w := sweepLocal(j, p.cmd.Process.Pid)
+	k.Found, k.Left = w.found, w.left
+	if w.clean() && w.found > 0 {
+		p.awaitGroup(group, leastGrace)
 	}
 	select {
 	case <-p.exited:
 	default:
-		k.Note = "its end was not seen; it may still run"
+		k.Note = "its end was not seen; it may still run" + w.note()
 		p.sink.detach()
 		return k
 	}
@@ -210,11 +219,26 @@ func (p *process) kill(grace time.Duration) *Kill {
 		k.Note = "it ended by signal " + r.Signal
 	}
 	complete := p.drain()
-	k.Confirmed = complete && !groupAlive(group)
+	k.Confirmed = complete && !groupAlive(group) && w.left == 0
 	if !k.Confirmed {
 		k.Note += ", but something that it started may still run"
 	}
+	k.Note += w.note()
 	return k
+}
+
+// sweepLocal is session.sweep on this machine, where the session of the command
+// is known.
+func sweepLocal(j *job, session int) *sweep {
+	grace := max(j.grace, leastGrace)
+	ctx, cancel := context.WithTimeout(context.Background(), j.grace+grace+sweepSlack)
+	defer cancel()
+	text := execText(Command{Shell: "/bin/sh", Script: sweepScript(j.mark, session, j.grace, grace), Sudo: j.cmd.Sudo}, "")
+	out, err := exec.CommandContext(ctx, "/bin/sh", "-c", text).Output()
+	if err != nil {
+		return &sweep{failed: err.Error()}
+	}
+	return parseSweep(out)
 }
 
 // awaitGroup waits until the process has been reaped and its group is empty.

@@ -48,6 +48,9 @@ func TestTheConnectionIsCut(t *testing.T) {
 			if r.Outcome != c.outcome || kindOf(err) != c.kind || r.Tries != c.tries {
 				t.Errorf("cut at %s: %+v, %v", c.at, r, err)
 			}
+			if c.outcome == Exited && r.OutputCut != (c.at == sshtest.DropAtExit) {
+				t.Errorf("cut at %s: the end of the output is reported as lost: %v", c.at, r.OutputCut)
+			}
 			if c.outcome == Exited && r.ExitStatus != 4 {
 				t.Errorf("cut at %s: exit status %d", c.at, r.ExitStatus)
 			}
@@ -92,7 +95,7 @@ func TestAHalfOpenLink(t *testing.T) {
 		c.QueueTimeout, c.RunTimeout, c.KillGrace = 3*time.Second, 7*time.Second, 2*time.Second
 	}
 	t.Run("before the session", func(t *testing.T) {
-		inBubble(t, sshtest.Config{}, clocks, func(t *testing.T, l lab) {
+		inBubble(t, sshtest.Config{}, func(c *Config) { clocks(c); noSpares(c) }, func(t *testing.T, l lab) {
 			l.run(t, "exit 0")
 			l.server.Freeze()
 			begun := time.Now()
@@ -174,7 +177,7 @@ func TestAWriteThatBlocks(t *testing.T) {
 	stuck := make(chan struct{})
 	p, err := New(Config{
 		Hosts: map[string]Host{"nexus": host(s)}, KnownHosts: []string{knownHosts(t, s.KnownHostsLine("nexus"))},
-		KeepaliveInterval: 500 * time.Millisecond, KeepaliveCount: 4, QueueTimeout: time.Hour, ConnectTimeout: time.Second,
+		KeepaliveInterval: 500 * time.Millisecond, KeepaliveCount: 4, QueueTimeout: time.Hour, ConnectTimeout: time.Second, SpareSessions: -1,
 		Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
 			conn, err := s.Dial(ctx, network, address)
 			return &stuckConn{Conn: conn, stuck: stuck, closed: make(chan struct{})}, err

@@ -16,6 +16,8 @@ type Pool struct {
 	cfg   Config
 	lines map[string]*line // by name; jump hosts that are not configured among them
 	dials chan struct{}    // one for each handshake in flight
+	// ledgers by address; complete when New returns.
+	ledgers map[string]*ledger
 	// knownHosts is held while a new host key is written.
 	knownHosts sync.Mutex
 
@@ -39,7 +41,7 @@ func New(cfg Config) (*Pool, error) {
 		return nil, err
 	}
 	p := &Pool{
-		cfg: cfg, lines: map[string]*line{}, dials: make(chan struct{}, cfg.MaxDials),
+		cfg: cfg, lines: map[string]*line{}, ledgers: map[string]*ledger{}, dials: make(chan struct{}, cfg.MaxDials),
 		stopping: make(chan struct{}), forced: make(chan struct{}), finished: make(chan struct{}),
 	}
 	r := newResolver(cfg)
@@ -59,6 +61,21 @@ func New(cfg Config) (*Pool, error) {
 		}
 	}
 	return p, nil
+}
+
+// ledgerOf is the account of a target's server. The same address behind other
+// jump hosts may be another server.
+func (p *Pool) ledgerOf(t *target) *ledger {
+	if t.local {
+		return nil
+	}
+	key := t.address() + " " + strings.Join(t.jump, ",")
+	g, ok := p.ledgers[key]
+	if !ok {
+		g = newLedger()
+		p.ledgers[key] = g
+	}
+	return g
 }
 
 // connectHops finds the lines of a host's jump hosts, and makes those that are
@@ -130,7 +147,8 @@ func named(err error, host string) error {
 // seen to end, the result says how, without an error; otherwise its Outcome is
 // Unknown and Kill says what was done. The answer comes in bounded time on any
 // link: at most twice the KillGrace, or a second for a short one, after a
-// clock or ctx ended.
+// clock or ctx ended; and as long again and 4 seconds for the look for what has
+// left the process group, if the command has a Shell.
 func (p *Pool) Run(ctx context.Context, host string, cmd Command) (*Result, error) {
 	r := &Result{Host: host, Outcome: NotStarted}
 	l, ok := p.lines[host]
@@ -292,7 +310,8 @@ func (l *line) snapshot() HostStats {
 	defer l.mu.Unlock()
 	s := l.stats
 	for _, c := range l.conns {
-		s.SessionsInUse += c.slots
+		s.SessionsInUse += c.usedLocked()
+		s.SpareSessions += len(c.spares)
 	}
 	if !l.target.local {
 		s.OpenConnections = len(l.conns)

@@ -143,11 +143,11 @@ func TestACallerThatGivesUpDoesNotEndTheDial(t *testing.T) {
 	})
 }
 
-// On a warm line a command takes two round trips, one to open the session and
-// one for the command, and not one byte more: nothing is asked before it.
+// On a warm line without spares a command takes two round trips, one to open the
+// session and one for the command, and not one byte more: nothing is asked before it.
 func TestNoRoundTripBeforeACommand(t *testing.T) {
 	const oneWay = 50 * time.Millisecond
-	inBubble(t, sshtest.Config{Latency: oneWay}, nil, func(t *testing.T, l lab) {
+	inBubble(t, sshtest.Config{Latency: oneWay}, noSpares, func(t *testing.T, l lab) {
 		if _, err := l.run(t, "exit 0"); err != nil {
 			t.Fatal(err)
 		}

@@ -19,6 +19,7 @@ import (
 type target struct {
 	name    string // of Config.Hosts, or of a jump host
 	local   bool
+	forced  bool // the account runs one forced command, whatever is asked
 	host    string
 	port    string
 	user    string
@@ -71,7 +72,7 @@ func (r *resolver) target(name string, h Host) (*target, error) {
 		return nil, configError(name, "neither Address nor Alias is set, and Local is not")
 	}
 	t := &target{
-		name: name, user: h.User, policy: h.HostKeys, passphrase: h.Passphrase,
+		name: name, forced: h.ForcedCommand, user: h.User, policy: h.HostKeys, passphrase: h.Passphrase,
 		signers: slices.Clone(h.Signers), jump: slices.Clone(h.ProxyJump),
 	}
 	var err error

@@ -52,8 +52,8 @@ func (l *line) try(ctx context.Context, j *job, w *waiter, r *Result) error {
 	return s.run(ctx, j, r)
 }
 
-// openSession takes a slot and opens a session in it. The queue clock covers
-// both, and so does the caller's right to give up.
+// openSession takes a slot and opens a session in it, unless a spare is open.
+// The queue clock covers both, and so does the caller's right to give up.
 func (l *line) openSession(ctx context.Context, j *job, w *waiter, r *Result) (*session, error) {
 	asked := false
 	for {
@@ -65,16 +65,24 @@ func (l *line) openSession(ctx context.Context, j *job, w *waiter, r *Result) (*
 			asked = true
 			r.Tries++
 		}
-		begun := time.Now()
-		s, err := l.ask(ctx, j, w, c)
-		w.queued += time.Since(begun)
+		s := w.spare
+		if s == nil {
+			begun := time.Now()
+			s, err = l.ask(ctx, j, w, c)
+			w.queued += time.Since(begun)
+		}
+		if s != nil {
+			r.Reused = l.reused(w, w.spare != nil)
+		}
 		if err != nil || s != nil {
-			if s != nil {
-				r.Reused = s.reused
-			}
 			return s, err
 		}
 	}
+}
+
+// refusal tells the server's no from an opening that came to nothing.
+func refusal(err error) (*ssh.OpenChannelError, bool) {
+	return errors.AsType[*ssh.OpenChannelError](err)
 }
 
 // ask asks the server for a session until it has one. Neither a session nor an
@@ -84,14 +92,14 @@ func (l *line) ask(ctx context.Context, j *job, w *waiter, c *connection) (*sess
 	defer clock.Stop()
 	pause := firstRetry
 	for tries := 1; ; tries++ {
-		o, answered, err := l.answer(ctx, j, c, clock.C)
+		o, answered, err := l.answer(ctx, j, w, c, clock.C)
 		if !answered {
 			return nil, err // the slot is freed when the answer comes
 		}
 		if o.err == nil {
-			return newSession(c, o, l.confirmed(c, w), j), nil
+			return o.s, nil
 		}
-		refused, ok := errors.AsType[*ssh.OpenChannelError](o.err)
+		refused, ok := refusal(o.err)
 		if !ok {
 			l.release(c)
 			return nil, fmt.Errorf("%w: %w", errDied, o.err)
@@ -114,6 +122,9 @@ func (l *line) ask(ctx context.Context, j *job, w *waiter, c *connection) (*sess
 		select {
 		case <-retry.C:
 			pause = min(2*pause, lastRetry)
+			if s := l.instead(c); s != nil {
+				return s, nil
+			}
 			continue
 		case <-clock.C:
 			err = l.queueTimeout(j.queue)
@@ -128,6 +139,18 @@ func (l *line) ask(ctx context.Context, j *job, w *waiter, c *connection) (*sess
 	}
 }
 
+// instead takes a spare that has come meanwhile, and gives the slot back.
+func (l *line) instead(c *connection) *session {
+	l.mu.Lock()
+	defer l.unlock()
+	s := c.takeSpareLocked()
+	if s != nil {
+		c.slots--
+		l.provideLocked(l.pool.cfg.ConnectTimeout)
+	}
+	return s
+}
+
 // alone reports whether no session of ours is open on the connection.
 func (l *line) alone(c *connection) bool {
 	l.mu.Lock()
@@ -137,14 +160,11 @@ func (l *line) alone(c *connection) bool {
 
 // answer asks once. If there is no answer in time, the slot stays taken until
 // one comes or the connection ends.
-func (l *line) answer(ctx context.Context, j *job, c *connection, clock <-chan time.Time) (o opened, answered bool, err error) {
-	giveUp := make(chan struct{})
-	answer := c.open("session", nil, giveUp, func(late opened) {
-		late.discard()
-		l.release(c)
-	})
+func (l *line) answer(ctx context.Context, j *job, w *waiter, c *connection, clock <-chan time.Time) (o opening, answered bool, err error) {
+	a := &asker{ticket: w.ticket, got: make(chan opening, 1)}
+	c.ask(a)
 	select {
-	case o = <-answer:
+	case o = <-a.got:
 		return o, true, nil
 	case <-c.dead():
 		// Its opener is released a little later; nobody needs the slot.
@@ -160,6 +180,16 @@ func (l *line) answer(ctx context.Context, j *job, c *connection, clock <-chan t
 	case <-l.pool.stopping:
 		err = l.pool.closedError(l.target.name)
 	}
-	close(giveUp)
-	return o, false, err
+	l.mu.Lock()
+	waiting := c.withdrawLocked(a)
+	l.unlock()
+	if waiting {
+		return o, false, err
+	}
+	if o = <-a.got; o.s != nil { // at the same moment
+		l.putBack(o.s)
+	} else {
+		l.release(c)
+	}
+	return opening{}, false, err
 }

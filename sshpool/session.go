@@ -3,8 +3,10 @@ package sshpool
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,7 +24,7 @@ type session struct {
 	c      *connection
 	ch     ssh.Channel
 	reused bool
-	sink   *sink
+	sink   *sink // set by begin
 
 	exited  chan struct{} // closed when exit is known
 	exit    exit
@@ -34,7 +36,13 @@ type session struct {
 	// would wait with the next one. It is only ever tried.
 	asking sync.Mutex
 
+	// broken is set before eof is closed: the outputs ended with the connection.
+	broken bool
+	// cut is set by drain: see Result.OutputCut.
+	cut bool
+
 	// Guarded by line.mu.
+	used      bool // it has been given to a command
 	freed     bool // the slot has been given back
 	abandoned bool
 }
@@ -45,23 +53,33 @@ type exit struct {
 	signal string // "TERM"; "" if it ended with a status
 }
 
-// newSession starts the readers of a session that the server has opened. They
-// end when the server closes the channel, and then the slot is free.
-func newSession(c *connection, o opened, reused bool, j *job) *session {
+// newSession takes over a session that the server has opened. When the server
+// closes the channel, its slot is free.
+func newSession(c *connection, o opened) *session {
 	s := &session{
-		c: c, ch: o.ch, reused: reused, sink: newSink(c.line.pool.cfg, j.cmd.OnOutput),
+		c: c, ch: o.ch,
 		exited: make(chan struct{}), closed: make(chan struct{}), eof: make(chan struct{}), replied: make(chan error, 1),
 	}
-	p := c.line.pool
+	c.line.pool.wg.Go(func() { s.requests(o.requests) })
+	return s
+}
+
+// begin gives the session to a command and starts the readers of its output.
+func (s *session) begin(j *job) {
+	l := s.c.line
+	l.mu.Lock()
+	s.used = true
+	l.unlock()
+	p := l.pool
+	s.sink = newSink(p.cfg, j.cmd)
 	var readers sync.WaitGroup
 	readers.Go(func() { s.sink.copy(Stdout, s.ch) })
 	readers.Go(func() { s.sink.copy(Stderr, s.ch.Stderr()) })
 	p.wg.Go(func() {
 		readers.Wait()
+		s.broken = s.c.t.cause() != nil
 		close(s.eof)
 	})
-	p.wg.Go(func() { s.requests(o.requests) })
-	return s
 }
 
 // requests answers the server's requests until the channel is closed.
@@ -118,7 +136,9 @@ func (s *session) abandon() {
 // close ends our side of the session. It does not wait: the slot is free when
 // the server has closed its side.
 func (s *session) close() {
-	s.sink.detach()
+	if s.sink != nil {
+		s.sink.detach()
+	}
 	s.c.line.pool.wg.Go(func() { s.ch.Close() })
 }
 
@@ -143,13 +163,19 @@ func (s *session) isClosed() bool {
 // run sends the command and waits for its end. It consumes the session.
 func (s *session) run(ctx context.Context, j *job, r *Result) error {
 	begun := time.Now()
+	s.begin(j)
 	defer func() {
 		r.Run = time.Since(begun)
 		r.Stdout, r.Stderr = s.sink.outputs()
+		r.OutputCut = s.cut
 	}()
 	l := s.c.line
 	clock := time.NewTimer(j.run)
 	defer clock.Stop()
+	forced := l.pool.forced
+	if j.helper {
+		forced = nil
+	}
 	sent := s.send(j)
 	select {
 	case err := <-s.replied:
@@ -173,7 +199,7 @@ func (s *session) run(ctx context.Context, j *job, r *Result) error {
 		return s.timeout(j, r)
 	case <-ctx.Done():
 		return s.give(j, r, l.canceled(ctx, "while it started"))
-	case <-l.pool.forced:
+	case <-forced:
 		return s.give(j, r, l.pool.closedError(l.target.name))
 	}
 	r.Outcome = Unknown // from here on it has started
@@ -188,7 +214,7 @@ func (s *session) run(ctx context.Context, j *job, r *Result) error {
 		return s.timeout(j, r)
 	case <-ctx.Done():
 		return s.give(j, r, l.canceled(ctx, "while it ran"))
-	case <-l.pool.forced:
+	case <-forced:
 		return s.give(j, r, l.pool.closedError(l.target.name))
 	}
 }
@@ -199,6 +225,10 @@ func (s *session) run(ctx context.Context, j *job, r *Result) error {
 func (s *session) send(j *job) (writes int64) {
 	p := s.c.line.pool
 	writes = s.c.t.writes.Load()
+	if s.isClosed() { // a spare that the server has closed meanwhile
+		s.replied <- errUnused
+		return writes
+	}
 	s.asking.TryLock()
 	p.wg.Go(func() {
 		ok, err := s.ch.SendRequest("exec", true, ssh.Marshal(struct{ Command string }{j.text}))
@@ -218,7 +248,10 @@ func (s *session) send(j *job) (writes int64) {
 	return writes
 }
 
-var errExecRefused = fmt.Errorf("the server refused to run it")
+var (
+	errExecRefused = errors.New("the server refused to run it")
+	errUnused      = errors.New("the server closed the session before it was used")
+)
 
 // started judges the answer to the exec request. done means that this was the
 // end.
@@ -233,7 +266,7 @@ func (s *session) started(j *job, r *Result, writes int64, err error) (done bool
 			Kind: KindRefused, Host: l.target.name, Message: "the server refused to run the command; it did not start",
 			Hint: "the account may be restricted to one command, or to file transfer: see command= in its authorized_keys and ForceCommand in sshd_config",
 		}
-	case s.c.t.writes.Load() == writes:
+	case err == errUnused, s.c.t.writes.Load() == writes:
 		s.close()
 		return true, fmt.Errorf("%w: %w", errDied, err)
 	case s.c.t.cause() == nil && s.isClosed():
@@ -261,7 +294,11 @@ func (s *session) report(r *Result) {
 
 // drain waits for the rest of the output after the exit. It reports whether
 // all of it has come.
-func (s *session) drain() bool { return drain(s.sink, s.eof, s.closed) }
+func (s *session) drain() bool {
+	complete := drain(s.sink, s.eof, s.closed)
+	s.cut = !complete || s.broken
+	return complete
+}
 
 // ended reports a session that the server closed while the connection lives.
 func (s *session) ended(r *Result) error {
@@ -315,7 +352,7 @@ func (s *session) timeout(j *job, r *Result) error {
 		return s.finish(r)
 	}
 	r.Outcome = TimedOut
-	r.Kill = s.kill(j.grace)
+	r.Kill = s.kill(j)
 	return &Error{
 		Kind: KindRunTimeout, Host: s.c.line.target.name,
 		Message: fmt.Sprintf("not ended within the run clock of %v; %s", j.run, r.Kill.Note),
@@ -330,15 +367,19 @@ func (s *session) give(j *job, r *Result, why *Error) error {
 		return s.finish(r)
 	}
 	r.Outcome = Unknown
-	r.Kill = s.kill(j.grace)
-	if !r.Kill.Confirmed {
+	r.Kill = s.kill(j)
+	if !r.Kill.Confirmed || !s.hasExited() {
 		why.Message += "; " + r.Kill.Note
 		return why
 	}
 	s.report(r)
 	if r.Outcome == Exited {
 		// A shell reports a child that was ended by a signal as a status.
-		for _, name := range r.Kill.Signals {
+		names := r.Kill.Signals
+		if r.Kill.Found > 0 {
+			names = append(slices.Clone(names), "TERM", "KILL")
+		}
+		for _, name := range names {
 			if r.ExitStatus == 128+signalNumber(name) {
 				r.Outcome, r.Signal, r.ExitStatus = Signaled, name, 0
 			}

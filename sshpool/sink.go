@@ -19,15 +19,17 @@ const (
 type sink struct {
 	mu       sync.Mutex // guards what follows, and is held while onOutput is called
 	onOutput func(Stream, []byte)
+	onLine   func(Stream, []byte)
+	lines    [2]lineCutter // of stdout and stderr
 	stdout   keeper
 	stderr   keeper
 	last     time.Time // of the last output
 	detached bool
 }
 
-func newSink(cfg Config, onOutput func(Stream, []byte)) *sink {
+func newSink(cfg Config, cmd Command) *sink {
 	k := keeper{headMax: cfg.OutputHead, tailMax: cfg.OutputTail}
-	return &sink{onOutput: onOutput, stdout: k, stderr: k, last: time.Now()}
+	return &sink{onOutput: cmd.OnOutput, onLine: cmd.OnLine, stdout: k, stderr: k, last: time.Now()}
 }
 
 // copy reads a stream to its end.
@@ -59,6 +61,9 @@ func (s *sink) take(stream Stream, p []byte) {
 	if s.onOutput != nil {
 		s.onOutput(stream, p)
 	}
+	if s.onLine != nil {
+		s.lines[stream-Stdout].write(p, func(line []byte) { s.onLine(stream, line) })
+	}
 }
 
 // quiet is how long no output has come.
@@ -72,7 +77,15 @@ func (s *sink) quiet() time.Duration {
 func (s *sink) detach() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.detached {
+		return
+	}
 	s.detached = true
+	for i := range s.lines {
+		if s.onLine != nil {
+			s.lines[i].flush(func(line []byte) { s.onLine(Stdout+Stream(i), line) })
+		}
+	}
 }
 
 func (s *sink) outputs() (stdout, stderr Output) {

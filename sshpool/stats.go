@@ -11,12 +11,15 @@ type HostStats struct {
 	Waits        int64 // commands that waited for a session slot
 	Refusals     int64 // sessions that the server refused for want of a slot
 	Retries      int64 // commands tried again because the first try provably did not start
+	SparesUsed   int64 // commands that found a session open, and took one round trip
+	SparesLost   int64 // spare sessions that the server closed
 	Kills        int64 // commands that were sent a signal to end them
 	Timeouts     int64 // commands that ran into one of their three clocks
 	Unknown      int64 // commands whose outcome is unknown
 
 	OpenConnections int // open now
-	SessionsInUse   int // session slots taken now, abandoned commands included
+	SessionsInUse   int // session slots taken now by commands, abandoned ones included
+	SpareSessions   int // sessions open now that no command uses yet
 	Waiting         int // commands waiting now, for a slot or a connection
 	SessionLimit    int // the learned number of sessions per connection
 }

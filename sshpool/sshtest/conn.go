@@ -15,9 +15,13 @@ import (
 type serverConn struct {
 	server *Server
 	gate   *gate
+	tried  bool // a key that is not authorized; known when the handshake has ended
 
-	mu    sync.Mutex // guards slots
-	slots int
+	mu       sync.Mutex // guards what follows
+	slots    int
+	running  int       // processes
+	idle     time.Time // since when there are none
+	sessions map[*session]bool
 }
 
 // serve is the connection's life. The commands it started may live longer.
@@ -33,19 +37,28 @@ func (c *serverConn) serve() {
 	switch {
 	case f.RefuseConnections:
 		return
+	case s.banned(c.gate):
+		io.WriteString(c.gate, "Not allowed at this time\r\n")
+		return
 	case f.PreBanner != "":
 		io.WriteString(c.gate, f.PreBanner+"\r\n")
 		return
 	case f.StallHandshake:
 		io.Copy(io.Discard, c.gate)
+		s.punish(c.gate, false)
 		return
 	}
 	conn, channels, requests, err := ssh.NewServerConn(c.gate, c.config())
 	if err != nil {
+		s.punish(c.gate, c.tried)
 		return
 	}
 	s.count(func(n *Counts) { n.Authenticated++; n.OpenNow++ })
 	defer s.count(func(n *Counts) { n.OpenNow-- })
+	ended := make(chan struct{})
+	defer close(ended)
+	s.wg.Go(func() { c.closeUnused(ended) })
+	s.wg.Go(func() { c.askAlive(ended) })
 	s.wg.Go(func() {
 		for r := range requests {
 			s.count(func(n *Counts) { n.Keepalives++ })
@@ -78,6 +91,7 @@ func (c *serverConn) config() *ssh.ServerConfig {
 				return nil, errors.New("stalled on request")
 			}
 			if !s.cfg.Authorize(conn.User(), key) {
+				c.tried = true
 				return nil, errors.New("key not authorized")
 			}
 			return nil, nil
@@ -115,8 +129,77 @@ func (c *serverConn) session(user string, channel ssh.NewChannel) {
 		return
 	}
 	s.count(func(n *Counts) { n.Sessions++ })
-	session := &session{conn: c, user: user, ch: ch, closed: make(chan struct{})}
+	session := &session{conn: c, user: user, ch: ch, closed: make(chan struct{}), used: make(chan struct{})}
+	c.mu.Lock()
+	c.sessions[session] = true
+	c.mu.Unlock()
 	s.wg.Go(func() { session.serve(requests) })
+	if s.cfg.DanglingTimeout > 0 {
+		s.wg.Go(session.closeDangling)
+	}
+}
+
+// ran notes that a process has begun (1) or ended (-1).
+func (c *serverConn) ran(n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.running += n
+	c.idle = time.Now()
+}
+
+// closeUnused plays UnusedConnectionTimeout.
+func (c *serverConn) closeUnused(ended <-chan struct{}) {
+	bound := c.server.cfg.UnusedTimeout
+	if bound <= 0 {
+		return
+	}
+	for wait := bound; ; {
+		select {
+		case <-ended:
+			return
+		case <-time.After(wait):
+		}
+		c.mu.Lock()
+		wait = bound
+		if c.running == 0 {
+			wait = bound - time.Since(c.idle)
+		}
+		c.mu.Unlock()
+		if wait <= 0 {
+			c.gate.Close()
+			return
+		}
+	}
+}
+
+// askAlive plays ClientAliveInterval with a ClientAliveCountMax of 1.
+func (c *serverConn) askAlive(ended <-chan struct{}) {
+	interval := c.server.cfg.ClientAlive
+	if interval <= 0 {
+		return
+	}
+	for {
+		select {
+		case <-ended:
+			return
+		case <-time.After(interval):
+		}
+		var asked *session
+		c.mu.Lock()
+		for s := range c.sessions {
+			asked = s
+			break
+		}
+		c.mu.Unlock()
+		if asked == nil {
+			continue
+		}
+		late := time.AfterFunc(interval, func() { c.gate.Close() })
+		if _, err := asked.ch.SendRequest("keepalive@openssh.com", true, nil); err == nil {
+			c.server.count(func(n *Counts) { n.Alive++ })
+		}
+		late.Stop()
+	}
 }
 
 func (c *serverConn) takeSlot() bool {

@@ -60,6 +60,20 @@ type Config struct {
 	// Latency is how long a byte is under way in each direction: half a round
 	// trip. It applies to connections made by Dial.
 	Latency time.Duration
+	// DanglingTimeout closes a session that runs nothing for so long, as old
+	// versions of Dropbear do; 0: never.
+	DanglingTimeout time.Duration
+	// UnusedTimeout closes a connection on which nothing has run for so long, as
+	// sshd's UnusedConnectionTimeout, for which a session that runs nothing does
+	// not count; 0: never.
+	UnusedTimeout time.Duration
+	// ClientAlive asks on a session whether the client still lives, as sshd's
+	// ClientAliveInterval; one that has not answered before the next question is
+	// cut off. 0: never.
+	ClientAlive time.Duration
+	// Penalties, if set, bans client addresses as OpenSSH does since 9.8; see
+	// OpenSSHPenalties.
+	Penalties *Penalties
 	// Forward opens the connections that a client asks for when it uses this
 	// server as a jump host; nil: refused, as with AllowTcpForwarding no.
 	Forward func(ctx context.Context, address string) (net.Conn, error)
@@ -68,6 +82,7 @@ type Config struct {
 // Counts of what a server has seen.
 type Counts struct {
 	Connections   int // accepted, whatever became of them
+	Banned        int // of those, turned away because of Penalties
 	Authenticated int // connections that were let in
 	OpenNow       int // authenticated connections open now
 	Sessions      int // session channels accepted
@@ -79,6 +94,7 @@ type Counts struct {
 	Signals       int // signal requests received
 	Forwards      int // forwarded connections opened
 	Keepalives    int // global requests received
+	Alive         int // answers to ClientAlive
 }
 
 // Server is an SSH server. It is safe for concurrent use.
@@ -92,8 +108,9 @@ type Server struct {
 	mu        sync.Mutex // guards what follows
 	hostKey   ssh.Signer
 	faults    Faults
-	dropped   int // times that Faults.DropAt was used
-	lost      int // signals lost on request
+	sources   map[string]*source // by client address
+	dropped   int                // times that Faults.DropAt was used
+	lost      int                // signals lost on request
 	counts    Counts
 	conns     map[*serverConn]bool
 	listeners map[net.Listener]bool
@@ -125,7 +142,7 @@ func New(cfg Config) *Server {
 	return &Server{
 		cfg: cfg, hostKey: cfg.HostKey, client: client, clientKey: private,
 		conns: map[*serverConn]bool{}, listeners: map[net.Listener]bool{},
-		stopped: make(chan struct{}), lives: map[int]context.CancelFunc{},
+		stopped: make(chan struct{}), lives: map[int]context.CancelFunc{}, sources: map[string]*source{},
 	}
 }
 
@@ -203,7 +220,7 @@ func (s *Server) start(conn net.Conn) bool {
 		return false
 	}
 	s.counts.Connections++
-	c := &serverConn{server: s, gate: newGate(conn)}
+	c := &serverConn{server: s, gate: newGate(conn), idle: time.Now(), sessions: map[*session]bool{}}
 	s.conns[c] = true
 	s.wg.Go(c.serve)
 	return true

@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"sync"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -114,6 +115,7 @@ type session struct {
 	user   string
 	ch     ssh.Channel
 	closed chan struct{} // by the client, or with the connection
+	used   chan struct{} // closed when it has been asked to run something
 
 	env     map[string]string
 	process *process
@@ -125,8 +127,21 @@ func (s *session) serve(requests <-chan *ssh.Request) {
 		s.request(r)
 	}
 	close(s.closed)
+	s.conn.mu.Lock()
+	delete(s.conn.sessions, s)
+	s.conn.mu.Unlock()
 	if s.process == nil {
 		s.conn.freeSlot()
+	}
+}
+
+// closeDangling closes a session that is not used in time.
+func (s *session) closeDangling() {
+	select {
+	case <-s.used:
+	case <-s.closed:
+	case <-time.After(s.conn.server.cfg.DanglingTimeout):
+		s.ch.Close()
 	}
 }
 
@@ -176,6 +191,8 @@ func (s *session) exec(r *ssh.Request) {
 		r.Reply(false, nil)
 		return
 	}
+	close(s.used)
+	s.conn.ran(1)
 	ctx, end := server.life()
 	s.process = &process{end: end}
 	c := &Command{
@@ -202,6 +219,7 @@ func (s *session) run(ctx context.Context, c *Command, begin <-chan struct{}) {
 	<-begin
 	e := s.process.finish(server.cfg.Handler(ctx, c))
 	s.process.end()
+	s.conn.ran(-1)
 	server.count(func(n *Counts) { n.RunningNow-- })
 	switch {
 	case e.NoStatus:
