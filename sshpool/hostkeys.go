@@ -9,7 +9,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
+	"time"
 
 	"github.com/skeema/knownhosts"
 	"golang.org/x/crypto/ssh"
@@ -25,45 +27,102 @@ func hostKeyOrder() []string {
 	}
 }
 
-// hostKeyCheck verifies the host key of one connection. It reads known_hosts
-// anew for each dial, so that a key that was just added counts.
-type hostKeyCheck struct {
-	target *target
+// hostKeyFiles is what the known_hosts files of a pool's hosts say. A file is
+// parsed again when it has changed: with a thousand hosts and a line for each,
+// parsing it at every dial would cost more than the dials.
+type hostKeyFiles struct {
+	// writing is held while a new key is written.
+	writing sync.Mutex
+
+	mu    sync.Mutex // guards what follows
+	files map[string]parsed
+}
+
+// parsed is one list of files as it was read.
+type parsed struct {
 	db     *knownhosts.HostKeyDB
-	// write guards known_hosts against other dials of the same pool.
-	write *sync.Mutex
-
-	mu       sync.Mutex // guards what follows
-	accepted []byte     // the key that was accepted: a rekey shows it again
-	err      error      // why a key was refused
+	states []fileState
 }
 
-func newHostKeyCheck(t *target, write *sync.Mutex) (*hostKeyCheck, error) {
-	db, err := readKnownHosts(t)
-	if err != nil {
-		return nil, err
+// fileState tells whether a file is still what was read.
+type fileState struct {
+	info os.FileInfo // nil: there is no such file
+}
+
+func (s fileState) same(now fileState) bool {
+	if s.info == nil || now.info == nil {
+		return s.info == nil && now.info == nil
 	}
-	return &hostKeyCheck{target: t, db: db, write: write}, nil
+	return os.SameFile(s.info, now.info) && s.info.Size() == now.info.Size() && s.info.ModTime().Equal(now.info.ModTime())
 }
 
-// readKnownHosts reads the files that exist. One that cannot be read or
+// settled is how old a change must be before its time tells it from a later
+// one: file systems keep times no finer than 2 s.
+const settled = 2 * time.Second
+
+// read gives what the files that exist say now. One that cannot be read or
 // understood is an error: a revoked key might stand in it.
-func readKnownHosts(t *target) (*knownhosts.HostKeyDB, error) {
-	files := slices.DeleteFunc(slices.Clone(t.knownHosts), func(f string) bool { return !exists(f) })
-	db, err := knownhosts.NewDB(files...)
+func (k *hostKeyFiles) read(t *target) (*knownhosts.HostKeyDB, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var exist []string
+	states := make([]fileState, len(t.knownHosts))
+	keep := true
+	for i, file := range t.knownHosts {
+		info, err := os.Stat(file)
+		if err != nil {
+			continue
+		}
+		states[i].info = info
+		keep = keep && time.Since(info.ModTime()) > settled
+		exist = append(exist, file)
+	}
+	name := strings.Join(t.knownHosts, "\x00")
+	if known, ok := k.files[name]; ok && slices.EqualFunc(known.states, states, fileState.same) {
+		return known.db, nil
+	}
+	db, err := knownhosts.NewDB(exist...)
 	if err != nil {
 		return nil, &Error{
 			Kind: KindHostKey, Host: t.name, Message: "known_hosts cannot be read", Err: err,
 			Hint: "correct or remove the line that is named; ssh-keygen -l -f FILE checks a file",
 		}
 	}
+	delete(k.files, name)
+	if keep {
+		if k.files == nil {
+			k.files = map[string]parsed{}
+		}
+		k.files[name] = parsed{db: db, states: states}
+	}
 	return db, nil
+}
+
+// hostKeyCheck verifies the host key of one connection.
+type hostKeyCheck struct {
+	target *target
+	known  *hostKeyFiles
+
+	mu       sync.Mutex // guards what follows
+	db       *knownhosts.HostKeyDB
+	accepted []byte // the key that was accepted: a rekey shows it again
+	err      error  // why a key was refused
+}
+
+func newHostKeyCheck(t *target, known *hostKeyFiles) (*hostKeyCheck, error) {
+	db, err := known.read(t)
+	if err != nil {
+		return nil, err
+	}
+	return &hostKeyCheck{target: t, known: known, db: db}, nil
 }
 
 // algorithms to ask for: those of the known keys first, for a server has
 // several keys and shows the first that is asked for. The others follow, so
 // that a changed key is seen as one and not as a failed negotiation.
 func (h *hostKeyCheck) algorithms() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	known := h.db.HostKeyAlgorithms(h.target.keyName)
 	for _, a := range hostKeyOrder() {
 		if !slices.Contains(known, a) {
@@ -94,6 +153,7 @@ func (h *hostKeyCheck) check(_ string, remote net.Addr, key ssh.PublicKey) error
 		return h.err
 	}
 	h.accepted = key.Marshal()
+	h.db = nil // x/crypto/ssh keeps the callback for as long as the connection lives
 	return nil
 }
 
@@ -121,9 +181,9 @@ func (h *hostKeyCheck) verify(db *knownhosts.HostKeyDB, remote net.Addr, key ssh
 // acceptNew writes an unknown key to known_hosts. What another dial wrote
 // meanwhile counts: known_hosts is read again under the lock.
 func (h *hostKeyCheck) acceptNew(remote net.Addr, key ssh.PublicKey) error {
-	h.write.Lock()
-	defer h.write.Unlock()
-	db, err := readKnownHosts(h.target)
+	h.known.writing.Lock()
+	defer h.known.writing.Unlock()
+	db, err := h.known.read(h.target)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/skeema/knownhosts"
 	"golang.org/x/crypto/ssh"
 	xknownhosts "golang.org/x/crypto/ssh/knownhosts"
 
@@ -214,7 +216,7 @@ func TestAppendKnownHostEndsTheLineBefore(t *testing.T) {
 func TestARekeyAsksNobody(t *testing.T) {
 	key := newSigner(t).PublicKey()
 	file := knownHosts(t, "nexus "+string(ssh.MarshalAuthorizedKey(key)))
-	check, err := newHostKeyCheck(&target{name: "nexus", host: "nexus", port: "22", keyName: "nexus:22", knownHosts: []string{file}}, &sync.Mutex{})
+	check, err := newHostKeyCheck(&target{name: "nexus", host: "nexus", port: "22", keyName: "nexus:22", knownHosts: []string{file}}, &hostKeyFiles{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -231,5 +233,75 @@ func TestARekeyAsksNobody(t *testing.T) {
 	}
 	if err := check.check("nexus:22", remote, newSigner(t).PublicKey()); kindOf(err) != KindHostKey {
 		t.Errorf("another key: %v", err)
+	}
+}
+
+// A file is parsed again when it has changed, and not when it has not; a
+// connection does not keep what its host key was compared with.
+func TestKnownHostsAreParsedOnce(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "known_hosts")
+	write := func(age time.Duration, lines ...string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		at := time.Now().Add(-age)
+		if err := os.Chtimes(file, at, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := sshtest.New(sshtest.Config{})
+	defer s.Close()
+	line := strings.TrimSpace(s.KnownHostsLine("nexus"))
+	nexus := &target{name: "nexus", host: "nexus", port: "22", keyName: "nexus:22", knownHosts: []string{file, file + "2"}}
+	var k hostKeyFiles
+	read := func() *knownhosts.HostKeyDB {
+		t.Helper()
+		db, err := k.read(nexus)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return db
+	}
+	write(time.Hour, line)
+	first := read()
+	if read() != first {
+		t.Error("an unchanged file was parsed again")
+	}
+	write(time.Minute, line)
+	second := read()
+	if second == first {
+		t.Error("a changed time was not noticed")
+	}
+	write(time.Minute, line, line)
+	if read() == second {
+		t.Error("a changed size was not noticed")
+	}
+	write(0, line) // so young that the next change might have the same time
+	third := read()
+	if read() == third {
+		t.Error("a file that changed a moment ago was taken for settled")
+	}
+	write(time.Hour, line)
+	fourth := read()
+	if err := os.WriteFile(file+"2", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if read() == fourth {
+		t.Error("a new file was not noticed")
+	}
+
+	check, err := newHostKeyCheck(nexus, &k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	remote := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 22}
+	for range 2 { // and a rekey
+		if err := check.check("", remote, s.HostKey()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if check.db != nil {
+		t.Error("the connection keeps known_hosts")
 	}
 }

@@ -17,9 +17,8 @@ type Pool struct {
 	lines map[string]*line // by name; jump hosts that are not configured among them
 	dials chan struct{}    // one for each handshake in flight
 	// ledgers by address; complete when New returns.
-	ledgers map[string]*ledger
-	// knownHosts is held while a new host key is written.
-	knownHosts sync.Mutex
+	ledgers    map[string]*ledger
+	knownHosts hostKeyFiles
 
 	stopping chan struct{} // closed when no new work is taken
 	forced   chan struct{} // closed when running commands are ended
