@@ -19,6 +19,7 @@ const (
 	KindRunTimeout     ErrorKind = "run_timeout"     // the third clock: the command did not end
 	KindCanceled       ErrorKind = "canceled"        // the caller's context ended
 	KindRefused        ErrorKind = "refused"         // the server refused the exec, or every session
+	KindFile           ErrorKind = "file"            // a file cannot be read or written; see ReadFile and WriteFile
 	KindLost           ErrorKind = "lost"            // the connection or the session was lost; Outcome says what is known
 	KindClosed         ErrorKind = "closed"          // the pool is shut down
 	KindBackoff        ErrorKind = "backoff"         // not dialled again yet; Err is the last dial's error

@@ -21,10 +21,9 @@ const (
 
 // session is one session channel with its command.
 type session struct {
-	c      *connection
-	ch     ssh.Channel
-	reused bool
-	sink   *sink // set by begin
+	c    *connection
+	ch   ssh.Channel
+	sink *sink // set by begin
 
 	exited  chan struct{} // closed when exit is known
 	exit    exit
