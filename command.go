@@ -19,6 +19,9 @@ type CommandRequest struct {
 	// Timeout bounds the run itself, not the wait for a slot or the dial.
 	// 0 takes the configured default.
 	Timeout time.Duration `json:"timeout,omitempty"`
+	// ApprovalID names the approval under which it is to run; on the record of a
+	// command that waits for a person, the one that it waits for.
+	ApprovalID string `json:"approval_id,omitempty"`
 }
 
 // Outcome is the end of one command as an honest observer would put it.
@@ -45,6 +48,8 @@ type Command struct {
 	Decision  string   `json:"decision,omitempty"`
 	Marks     []string `json:"marks,omitempty"`
 	Rule      string   `json:"rule,omitempty"`
+	// Digest is what an approval of it is bound to; "" where none is needed.
+	Digest string `json:"digest,omitempty"`
 	// Reason explains the decision, or why the command did not run.
 	Reason string `json:"reason,omitempty"`
 
@@ -73,6 +78,18 @@ type Command struct {
 	Queue   time.Duration `json:"queue_ns"`
 	Connect time.Duration `json:"connect_ns"`
 	Run     time.Duration `json:"run_ns"`
+}
+
+// Rules of refusals that do not come from the policy.
+const (
+	RuleBudget   = "budget"   // a number of changes is used up
+	RulePaused   = "paused"   // the kill switch is on
+	RuleApproval = "approval" // a person has to decide, or has said no
+)
+
+// Waits reports whether the command was not run because a person is asked.
+func (c Command) Waits() bool {
+	return c.Outcome == OutcomeRefused && c.Cause == CodeWaits
 }
 
 // Succeeded reports whether the command exited with status 0.

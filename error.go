@@ -19,7 +19,9 @@ const (
 	CodeTimeout     Code = "timeout"          // a clock ran out
 	CodeUnknown     Code = "outcome_unknown"  // the command may have run
 	CodeStore       Code = "store"            // the record cannot be read or written
-	CodeNotFound    Code = "not_found"        // no such incident, host or runbook
+	CodeNotFound    Code = "not_found"        // no such incident, approval, host or runbook
+	CodeTampered    Code = "record_tampered"  // the record is not what was written
+	CodeWaits       Code = "awaits_approval"  // not run: a person is asked first
 	CodeInternal    Code = "internal"         // a defect of ours
 )
 
@@ -34,7 +36,7 @@ func (c Code) ExitStatus() int {
 		return 3
 	case CodeHostKey:
 		return 4
-	case CodeRefused:
+	case CodeRefused, CodeWaits:
 		return 5
 	case CodeAuth:
 		return 6
@@ -46,6 +48,8 @@ func (c Code) ExitStatus() int {
 		return 9
 	case CodeNotFound:
 		return 10
+	case CodeTampered:
+		return 11
 	}
 	return 70 // EX_SOFTWARE of sysexits.h
 }
@@ -58,6 +62,8 @@ type Error struct {
 	Message string
 	// Hint is the next command to type or line to change; "" if there is none.
 	Hint string
+	// Rule names what refused, one of the Rule constants, if Code is CodeRefused.
+	Rule string
 	// Err is the cause; nil if Message says it all.
 	Err error
 }

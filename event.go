@@ -23,6 +23,17 @@ const (
 	EventVerifyFailed    EventKind = "verify_failed"
 	EventEscalated       EventKind = "incident_escalated"
 	EventNote            EventKind = "note"
+
+	EventApprovalRequested EventKind = "approval_requested"
+	EventApprovalDecided   EventKind = "approval_decided" // approved, denied or expired
+	EventApprovalUsed      EventKind = "approval_used"    // with the intent of its command
+	EventApprovalRefused   EventKind = "approval_refused" // a decision that was not taken: late, twice, …
+
+	EventPaused  EventKind = "paused"
+	EventResumed EventKind = "resumed"
+
+	EventRecordSealed EventKind = "record_sealed" // what was there when the chain of the record began
+	EventRecordBroken EventKind = "record_broken" // found while writing: the record is not what was written
 )
 
 // Event is one entry of an incident's timeline. Events are only ever appended.

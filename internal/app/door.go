@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 
 	"lifeline"
@@ -49,16 +50,19 @@ func newDoor(cfg *config.Config, record guard.Record, m *metrics, opts DoorOptio
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
 	policies := make(map[string]shellpolicy.Policy, len(cfg.Hosts))
+	identities := make(map[string]string, len(cfg.Hosts))
 	for name := range cfg.Hosts {
-		policies[name] = Policy(cfg, name)
+		policies[name], identities[name] = Policy(cfg, name), identity(cfg, name)
 	}
 	pool, err := sshpool.New(poolConfig(cfg, m.poolEvents(opts.Logger)))
 	if err != nil {
 		return nil, poolError(err)
 	}
+	r := cfg.Respond
 	door, err := guard.New(guard.Config{
-		Policies: policies, Pool: pool, Record: record, Confirm: opts.Confirm,
-		MaxChanges: cfg.Respond.MaxChanges, OnVerdict: m.verdict, OnResult: m.result,
+		Policies: policies, Pool: pool, Record: record, Identities: identities, Confirm: opts.Confirm, ApprovalTimeout: r.ApprovalTimeout.D(),
+		MaxChanges: r.MaxChanges, MaxChangesPerHostHour: r.MaxChangesPerHostHour, MaxChangesPerDay: r.MaxChangesPerDay,
+		OnVerdict: m.verdict, OnResult: m.result,
 	})
 	if err != nil {
 		return nil, errors.Join(err, pool.Shutdown(context.Background()))
@@ -156,4 +160,18 @@ func Policy(cfg *config.Config, host string) shellpolicy.Policy {
 		}
 	}
 	return p
+}
+
+// identity says which machine a host is, over which hops it is reached, and with
+// which account. Key files and known_hosts are not in it: they change who may
+// come in, not where one arrives.
+func identity(cfg *config.Config, host string) string {
+	h := cfg.Hosts[host]
+	return fmt.Sprintf("%q %q %q %q %t", h.Address, h.User, h.SSHConfig, []string(h.ProxyJump), h.Local)
+}
+
+// digest is what an approval of the same command would be bound to under this
+// configuration.
+func digest(cfg *config.Config, a lifeline.Approval) string {
+	return guard.Digest(a.Request.Host, identity(cfg, a.Request.Host), a.Canonical, a.Request.IncidentID, guard.PolicyVersion(Policy(cfg, a.Request.Host)))
 }

@@ -158,6 +158,15 @@ type Respond struct {
 	// MaxChanges is how many changes may be made to a host for one incident.
 	// Reads do not count.
 	MaxChanges int `yaml:"max_changes" jsonschema:"minimum=1,maximum=100"`
+	// MaxChangesPerHostHour is how many changes may be made on one host within an
+	// hour, over all incidents. What a person runs at the terminal does not count.
+	MaxChangesPerHostHour int `yaml:"max_changes_per_host_hour" jsonschema:"minimum=1,maximum=1000"`
+	// MaxChangesPerDay is how many changes may be made on all hosts within 24
+	// hours, over all incidents.
+	MaxChangesPerDay int `yaml:"max_changes_per_day" jsonschema:"minimum=1,maximum=100000"`
+	// ApprovalTimeout is how long a person may take to approve a change that the
+	// policy asks about (lifeline approvals). No answer is a no.
+	ApprovalTimeout Duration `yaml:"approval_timeout"`
 	// MaxAttempts is how often a responder may try, with or without a change.
 	MaxAttempts int `yaml:"max_attempts" jsonschema:"minimum=1,maximum=100"`
 	// VerifyFor is how long a repaired thing must stay well before it counts.

@@ -1,7 +1,8 @@
 // Package guard is the only door to a host. Every command, whoever asked for
 // it, takes the same way: it is judged by the policy; a person is asked where
-// the policy says so; the intent is put on record and committed; it runs; the
-// result is put on record. If the record cannot be written, nothing runs.
+// the policy says so; the intent is put on record and committed, unless the kill
+// switch is on or a limit is reached; it runs; the result is put on record. If
+// the record cannot be written, nothing runs.
 //
 //	door, err := guard.New(guard.Config{Policies: policies, Pool: pool, Record: store})
 //	cmd, err := door.Run(ctx, lifeline.CommandRequest{Host: "nexus", Command: "docker ps", Actor: "person:ann"})
@@ -15,6 +16,7 @@
 package guard
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -47,10 +49,16 @@ type Pool interface {
 // Record keeps intents and results. *store.Store is one.
 type Record interface {
 	// RecordIntent commits the intent to run cmd. If a command with the same ID
-	// is on record already, it is returned and nothing is written.
-	RecordIntent(ctx context.Context, cmd lifeline.Command, maxChanges int) (prior *lifeline.Command, err error)
+	// is on record already, it is returned and nothing is written. What the kill
+	// switch, a limit or the approval that cmd names does not let through is an
+	// error with lifeline.CodeRefused.
+	RecordIntent(ctx context.Context, cmd lifeline.Command, limits lifeline.Limits) (prior *lifeline.Command, err error)
 	RecordResult(ctx context.Context, cmd lifeline.Command) error
 	RecordRefusal(ctx context.Context, cmd lifeline.Command) error
+	// RequestApproval puts on record that a person is asked about cmd, which
+	// has its Digest, and gives cmd as it is on record: not run.
+	RequestApproval(ctx context.Context, cmd lifeline.Command, valid time.Duration, limits lifeline.Limits) (lifeline.Command, error)
+	Paused(ctx context.Context) (lifeline.Pause, error)
 }
 
 // Confirm asks a person about a command that the policy will not decide alone.
@@ -63,11 +71,20 @@ type Config struct {
 	Policies map[string]shellpolicy.Policy
 	Pool     Pool
 	Record   Record
-	// Confirm is asked when the verdict is ask. nil: such a command is refused
-	// and the refusal says that a person is needed.
+	// Identities by host say who a host is and with which account it is reached,
+	// in any words that change with them: an approval is bound to it.
+	Identities map[string]string
+	// Confirm is asked when the verdict is ask. nil: a change of an incident
+	// waits for an approval, and everything else is refused.
 	Confirm Confirm
+	// ApprovalTimeout is how long a person may take to approve a change of an
+	// incident; 0: nobody is asked, it is refused.
+	ApprovalTimeout time.Duration
 	// MaxChanges is how many changes one incident may make; 0: 2.
 	MaxChanges int
+	// MaxChangesPerHostHour and MaxChangesPerDay bound the changes of all
+	// incidents on one host and on all of them; 0: no bound.
+	MaxChangesPerHostHour, MaxChangesPerDay int
 	// OnVerdict, if set, sees every verdict, and OnResult every command that was
 	// let through, at its end: for metrics.
 	OnVerdict func(shellpolicy.Verdict)
@@ -77,7 +94,10 @@ type Config struct {
 }
 
 // Guard is the door. It is safe for concurrent use.
-type Guard struct{ cfg Config }
+type Guard struct {
+	cfg    Config
+	limits lifeline.Limits
+}
 
 // New checks the configuration and returns the door.
 func New(cfg Config) (*Guard, error) {
@@ -88,6 +108,10 @@ func New(cfg Config) (*Guard, error) {
 		return nil, errors.New("guard: Config.Record is not set: without a record nothing may run")
 	case cfg.MaxChanges < 0:
 		return nil, fmt.Errorf("guard: Config.MaxChanges is %d, want 0 or more", cfg.MaxChanges)
+	case cfg.MaxChangesPerHostHour < 0 || cfg.MaxChangesPerDay < 0:
+		return nil, fmt.Errorf("guard: Config.MaxChangesPerHostHour is %d and Config.MaxChangesPerDay %d, want 0 or more", cfg.MaxChangesPerHostHour, cfg.MaxChangesPerDay)
+	case cfg.ApprovalTimeout < 0:
+		return nil, fmt.Errorf("guard: Config.ApprovalTimeout is %s, want 0 or more", cfg.ApprovalTimeout)
 	}
 	if cfg.MaxChanges == 0 {
 		cfg.MaxChanges = 2
@@ -101,7 +125,8 @@ func New(cfg Config) (*Guard, error) {
 	if cfg.OnResult == nil {
 		cfg.OnResult = func(lifeline.Command) {}
 	}
-	return &Guard{cfg: cfg}, nil
+	limits := lifeline.Limits{PerIncident: cfg.MaxChanges, PerHostHour: cfg.MaxChangesPerHostHour, PerDay: cfg.MaxChangesPerDay}
+	return &Guard{cfg: cfg, limits: limits}, nil
 }
 
 // Run judges the request and, if it may run, runs it.
@@ -133,14 +158,8 @@ func (g *Guard) Run(ctx context.Context, req lifeline.CommandRequest) (lifeline.
 	switch verdict.Decision {
 	case shellpolicy.Allow:
 	case shellpolicy.Ask:
-		if g.cfg.Confirm == nil {
-			return g.refuse(ctx, cmd, "a person has to decide about this: "+verdict.Reason)
-		}
-		switch ok, err := g.cfg.Confirm(ctx, cmd); {
-		case err != nil:
-			return g.refuse(ctx, cmd, fmt.Sprintf("not confirmed by a person (%v): %s", err, verdict.Reason))
-		case !ok:
-			return g.refuse(ctx, cmd, "not confirmed by a person: "+verdict.Reason)
+		if done, err := g.ask(ctx, &cmd); done != nil || err != nil {
+			return *done, err
 		}
 	default: // no verdict means no
 		return g.refuse(ctx, cmd, verdict.Reason)
@@ -153,13 +172,14 @@ func (g *Guard) Run(ctx context.Context, req lifeline.CommandRequest) (lifeline.
 
 // execute puts the intent on record, runs the command and records its result.
 func (g *Guard) execute(ctx context.Context, cmd lifeline.Command) (lifeline.Command, error) {
+	if cmd.ApprovalID != "" {
+		cmd.Digest = g.digest(cmd)
+	}
 	cmd.IntentAt = g.cfg.Now()
-	prior, err := g.cfg.Record.RecordIntent(ctx, cmd, g.cfg.MaxChanges)
+	prior, err := g.cfg.Record.RecordIntent(ctx, cmd, g.limits)
 	if err != nil {
 		if lifeline.CodeOf(err) == lifeline.CodeRefused {
-			cmd.IntentAt = time.Time{}
-			cmd.Decision, cmd.Rule = string(shellpolicy.Deny), "budget"
-			return g.refuse(ctx, cmd, err.Error())
+			return g.refuseBy(ctx, cmd, err)
 		}
 		return cmd, fmt.Errorf("record the intent to run %q on %s: nothing ran: %w", cmd.Canonical, cmd.Host, err)
 	}
@@ -168,7 +188,9 @@ func (g *Guard) execute(ctx context.Context, cmd lifeline.Command) (lifeline.Com
 			return g.finish(ctx, done, *prior)
 		}
 	}
-	result, runErr := g.cfg.Pool.Run(ctx, cmd.Host, sshpool.Command{
+	running, stop := g.underSwitch(ctx, cmd)
+	defer stop()
+	result, runErr := g.cfg.Pool.Run(running, cmd.Host, sshpool.Command{
 		Script:     cmd.Canonical,
 		Shell:      Shell,
 		Env:        environment,
@@ -211,6 +233,17 @@ func (g *Guard) finish(ctx context.Context, cmd, prior lifeline.Command) (lifeli
 		return cmd, fmt.Errorf("record the result of %q on %s (%s): %w", cmd.Canonical, cmd.Host, cmd.Outcome, err)
 	}
 	return cmd, nil
+}
+
+// refuseBy refuses for a reason of the record: the kill switch, a limit, an
+// approval.
+func (g *Guard) refuseBy(ctx context.Context, cmd lifeline.Command, err error) (lifeline.Command, error) {
+	cmd.IntentAt = time.Time{}
+	cmd.Decision, cmd.Rule = string(shellpolicy.Deny), lifeline.RuleBudget
+	if e, ok := errors.AsType[*lifeline.Error](err); ok {
+		cmd.Rule, cmd.Hint = cmp.Or(e.Rule, cmd.Rule), e.Hint
+	}
+	return g.refuse(ctx, cmd, err.Error())
 }
 
 // refuse puts a refusal on record and gives it back.

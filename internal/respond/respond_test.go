@@ -65,7 +65,7 @@ func (w *site) Run(ctx context.Context, req lifeline.CommandRequest) (lifeline.C
 		cmd.ID = fmt.Sprintf("look_%d_%s", time.Now().UnixNano(), req.Command)
 	}
 	cmd.IntentAt = time.Now()
-	prior, err := w.store.RecordIntent(ctx, cmd, 2)
+	prior, err := w.store.RecordIntent(ctx, cmd, lifeline.Limits{PerIncident: 2})
 	switch {
 	case lifeline.CodeOf(err) == lifeline.CodeRefused:
 		cmd.Outcome, cmd.Reason, cmd.IntentAt = lifeline.OutcomeRefused, err.Error(), time.Time{}

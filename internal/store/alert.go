@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"lifeline"
 )
@@ -41,7 +42,7 @@ func (tx *writeTx) receive(ctx context.Context, a lifeline.TriagedAlert,
 	r := lifeline.Receipt{AlertID: newID("alr", tx.now)}
 	if a.Test {
 		r.Result = lifeline.ReceiptTest
-		return r, tx.insertAlert(ctx, r.AlertID, "", a.Alert)
+		return r, tx.insertAlert(ctx, r.AlertID, "", a.Alert, "a test, nothing is started")
 	}
 	inc, err := scanIncident(tx.QueryRowContext(ctx, `SELECT `+incidentColumns+` FROM incidents i
 		WHERE i.key = $1 AND i.state NOT IN ('resolved', 'superseded') AND (i.state <> 'escalated' OR i.alert_firing = 1)`, a.Key))
@@ -52,7 +53,7 @@ func (tx *writeTx) receive(ctx context.Context, a lifeline.TriagedAlert,
 	if a.Status == lifeline.AlertResolved {
 		if !known {
 			r.Result = lifeline.ReceiptIgnored
-			return r, tx.insertAlert(ctx, r.AlertID, "", a.Alert)
+			return r, tx.insertAlert(ctx, r.AlertID, "", a.Alert, "no incident is open for it")
 		}
 		r.IncidentID, r.Result = inc.ID, lifeline.ReceiptResolved
 		return r, tx.resolve(ctx, r.AlertID, inc, a.Alert, resolved)
@@ -69,20 +70,42 @@ func (tx *writeTx) receive(ctx context.Context, a lifeline.TriagedAlert,
 	return r, tx.open(ctx, r.AlertID, inc, a.Alert, opened)
 }
 
-func (tx *writeTx) insertAlert(ctx context.Context, id, incidentID string, a lifeline.Alert) error {
+// insertAlert stores an alert and puts it on the timeline of its incident, if
+// it has one, and into the chain in any case.
+func (tx *writeTx) insertAlert(ctx context.Context, id, incidentID string, a lifeline.Alert, note string) error {
 	var inc any
 	if incidentID != "" {
 		inc = incidentID
 	}
+	record := string(jsonOf(a))
 	_, err := tx.ExecContext(ctx, `INSERT INTO alerts (id, incident_id, fingerprint, status, received_at, alert) VALUES ($1, $2, $3, $4, $5, $6)`,
-		id, inc, a.Fingerprint, a.Status, micros(tx.now), string(jsonOf(a)))
-	return err
+		id, inc, a.Fingerprint, a.Status, micros(tx.now), record)
+	if err != nil {
+		return err
+	}
+	text := fmt.Sprintf("%s is %s: %s", a.Name, a.Status, a.Summary())
+	if note != "" {
+		text += " (" + note + ")"
+	}
+	return tx.append(ctx, lifeline.Event{IncidentID: incidentID, Kind: lifeline.EventAlertReceived, Actor: a.Source,
+		Text: text, Data: alertData(record, id, incidentID)})
 }
 
-// received is the timeline's entry for an alert.
-func received(inc lifeline.Incident, a lifeline.Alert) lifeline.Event {
-	return lifeline.Event{IncidentID: inc.ID, Kind: lifeline.EventAlertReceived, Actor: a.Source,
-		Text: fmt.Sprintf("%s is %s: %s", a.Name, a.Status, a.Summary()), Data: jsonOf(a)}
+// alertData is the Data of an EventAlertReceived: the alert as its row has it,
+// with alert_id and, since the row names it, alert_incident.
+func alertData(record, id, incidentID string) json.RawMessage {
+	return with(record, "alert_id", id, "alert_incident", incidentID)
+}
+
+// with is a JSON object, as it stands, with more texts in it.
+func with(object string, namesAndTexts ...string) json.RawMessage {
+	var b strings.Builder
+	b.WriteString(strings.TrimSuffix(object, "}"))
+	for i := 0; i < len(namesAndTexts); i += 2 {
+		fmt.Fprintf(&b, ",%s:%s", jsonOf(namesAndTexts[i]), jsonOf(namesAndTexts[i+1]))
+	}
+	b.WriteString("}")
+	return json.RawMessage(b.String())
 }
 
 func (tx *writeTx) open(ctx context.Context, alertID string, inc lifeline.Incident, a lifeline.Alert,
@@ -96,10 +119,7 @@ func (tx *writeTx) open(ctx context.Context, alertID string, inc lifeline.Incide
 	if err != nil {
 		return err
 	}
-	if err := tx.insertAlert(ctx, alertID, inc.ID, a); err != nil {
-		return err
-	}
-	if err := tx.append(ctx, received(inc, a)); err != nil {
+	if err := tx.insertAlert(ctx, alertID, inc.ID, a, ""); err != nil {
 		return err
 	}
 	if err := tx.append(ctx, lifeline.Event{IncidentID: inc.ID, Kind: lifeline.EventIncidentOpened, Actor: "triage",
@@ -110,23 +130,18 @@ func (tx *writeTx) open(ctx context.Context, alertID string, inc lifeline.Incide
 }
 
 func (tx *writeTx) repeat(ctx context.Context, alertID string, inc lifeline.Incident, a lifeline.Alert) error {
-	if err := tx.insertAlert(ctx, alertID, inc.ID, a); err != nil {
+	if err := tx.insertAlert(ctx, alertID, inc.ID, a, ""); err != nil {
 		return err
 	}
-	if _, err := tx.ExecContext(ctx, `UPDATE incidents SET alert_firing = 1 WHERE id = $1`, inc.ID); err != nil {
-		return err
-	}
-	return tx.append(ctx, received(inc, a))
+	_, err := tx.ExecContext(ctx, `UPDATE incidents SET alert_firing = 1 WHERE id = $1`, inc.ID)
+	return err
 }
 
 // resolve notes that one alert is gone and, if it was the last, tells so.
 func (tx *writeTx) resolve(ctx context.Context, alertID string, inc lifeline.Incident, a lifeline.Alert,
 	resolved func(context.Context, *sql.Tx, lifeline.Incident) error,
 ) error {
-	if err := tx.insertAlert(ctx, alertID, inc.ID, a); err != nil {
-		return err
-	}
-	if err := tx.append(ctx, received(inc, a)); err != nil {
+	if err := tx.insertAlert(ctx, alertID, inc.ID, a, ""); err != nil {
 		return err
 	}
 	var firing int

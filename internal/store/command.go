@@ -1,8 +1,11 @@
 package store
 
 import (
+	"cmp"
 	"context"
+	"crypto/sha256"
 	"database/sql"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -33,6 +36,18 @@ func (tx *writeTx) insertCommand(ctx context.Context, c lifeline.Command) error 
 	return err
 }
 
+// commandData is the record of a command as the chain has it: with a hash over
+// the outputs once it has finished, since their bytes are not in the events.
+func commandData(record string, finished bool, stdout, stderr []byte) json.RawMessage {
+	if !finished {
+		return json.RawMessage(record)
+	}
+	h := sha256.New()
+	writePart(h, string(stdout))
+	writePart(h, string(stderr))
+	return with(record, "output_sha256", hex.EncodeToString(h.Sum(nil)))
+}
+
 const commandColumns = `SELECT record, stdout, stderr FROM commands`
 
 func scanCommand(row scanner) (lifeline.Command, error) {
@@ -57,20 +72,29 @@ func (tx *writeTx) command(ctx context.Context, id string) (*lifeline.Command, e
 	return &c, err
 }
 
-// RecordIntent commits the intent to run cmd. A change of an incident that has
-// maxChanges already is refused with lifeline.CodeRefused and nothing is
-// written. If cmd.ID is on record, that command is returned and nothing is
-// written: its Outcome is "" if its result never was recorded.
+// RecordIntent commits the intent to run cmd. A change is refused with
+// lifeline.CodeRefused, and nothing is written, while the kill switch is on or
+// when one of the limits is reached; so is a command whose ApprovalID names an
+// approval that does not let it through. Otherwise the approval is used up in
+// the same transaction.
+//
+// If cmd.ID is on record, that command is returned and nothing is written: its
+// Outcome is "" if its result never was recorded.
 //
 // The intent of a change moves the incident to acting in the same transaction.
-func (s *Store) RecordIntent(ctx context.Context, cmd lifeline.Command, maxChanges int) (prior *lifeline.Command, err error) {
+func (s *Store) RecordIntent(ctx context.Context, cmd lifeline.Command, limits lifeline.Limits) (prior *lifeline.Command, err error) {
 	err = s.write(ctx, "record the intent "+cmd.ID, func(tx *writeTx) error {
 		if prior, err = tx.command(ctx, cmd.ID); err != nil || prior != nil {
 			return err
 		}
-		change := cmd.Class != "read" && cmd.IncidentID != ""
+		change := cmd.Class != "read"
 		if change {
-			if err := tx.checkBudget(ctx, cmd, maxChanges); err != nil {
+			if err := s.checkChange(ctx, tx, cmd, limits); err != nil {
+				return err
+			}
+		}
+		if cmd.ApprovalID != "" {
+			if err := tx.useApproval(ctx, cmd); err != nil {
 				return err
 			}
 		}
@@ -80,7 +104,7 @@ func (s *Store) RecordIntent(ctx context.Context, cmd lifeline.Command, maxChang
 		if err := tx.insertCommand(ctx, cmd); err != nil {
 			return err
 		}
-		if change {
+		if change && cmd.IncidentID != "" {
 			if err := tx.act(ctx, cmd); err != nil {
 				return err
 			}
@@ -88,19 +112,6 @@ func (s *Store) RecordIntent(ctx context.Context, cmd lifeline.Command, maxChang
 		return tx.append(ctx, commandEvent(lifeline.EventCommandStarted, cmd, fmt.Sprintf("%s: %s", cmd.Host, cmd.Canonical)))
 	})
 	return prior, err
-}
-
-// checkBudget refuses a change beyond the incident's number of them.
-func (tx *writeTx) checkBudget(ctx context.Context, cmd lifeline.Command, maxChanges int) error {
-	var made int
-	if err := tx.QueryRowContext(ctx, changesOf+` = $1`, cmd.IncidentID).Scan(&made); err != nil {
-		return err
-	}
-	if maxChanges > 0 && made >= maxChanges {
-		return &lifeline.Error{Code: lifeline.CodeRefused,
-			Message: fmt.Sprintf("this incident has made %d of its %d changes (respond.max_changes)", made, maxChanges)}
-	}
-	return nil
 }
 
 // act moves the incident of a change to acting, unless it is there.
@@ -118,6 +129,14 @@ func (s *Store) RecordResult(ctx context.Context, cmd lifeline.Command) error {
 	return s.write(ctx, "record the result of "+cmd.ID, func(tx *writeTx) error {
 		if cmd.FinishedAt.IsZero() {
 			cmd.FinishedAt = tx.now
+		}
+		if prior, err := tx.command(ctx, cmd.ID); err != nil {
+			return err
+		} else if prior != nil { // what the intent has said stays
+			cmd.Class = cmp.Or(cmd.Class, prior.Class)
+			if cmd.IntentAt.IsZero() {
+				cmd.IntentAt = prior.IntentAt
+			}
 		}
 		res, err := tx.ExecContext(ctx, `UPDATE commands SET outcome = $1, finished_at = $2, record = $3, stdout = $4, stderr = $5
 			WHERE id = $6 AND intent_at IS NOT NULL AND finished_at IS NULL`,
@@ -146,9 +165,10 @@ func (s *Store) RecordRefusal(ctx context.Context, cmd lifeline.Command) error {
 }
 
 // commandEvent is a timeline entry about a command. Its Data is the command
-// without the bytes of its outputs.
+// without the bytes of its outputs, and a hash over them in output_sha256.
 func commandEvent(kind lifeline.EventKind, c lifeline.Command, text string) lifeline.Event {
-	return lifeline.Event{IncidentID: c.IncidentID, Kind: kind, Actor: c.Actor, Text: text, Data: json.RawMessage(recordOf(c))}
+	return lifeline.Event{IncidentID: c.IncidentID, Kind: kind, Actor: c.Actor, Text: text,
+		Data: commandData(recordOf(c), kind == lifeline.EventCommandFinished, c.Stdout, c.Stderr)}
 }
 
 // ending says in a few words how a command ended.

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"lifeline"
 )
@@ -18,21 +19,29 @@ func jsonOf(v any) json.RawMessage {
 	return b
 }
 
-// append adds an event to the timeline; it is handed on after the commit.
+// append adds an event to the timeline and to the chain; it is handed on after
+// the commit.
 func (tx *writeTx) append(ctx context.Context, e lifeline.Event) error {
+	if err := tx.begin(ctx); err != nil {
+		return err
+	}
 	if e.At.IsZero() {
 		e.At = tx.now
 	}
 	e.At = fromMicros(micros(e.At)) // as the database keeps it
+	e.Actor, e.Text = strings.ToValidUTF8(e.Actor, "\uFFFD"), strings.ToValidUTF8(e.Text, "\uFFFD")
+	e.Seq = tx.head.Seq + 1
+	hash := chained(tx.head.Hash, e)
 	var data any
 	if len(e.Data) > 0 {
 		data = string(e.Data)
 	}
-	err := tx.QueryRowContext(ctx, `INSERT INTO events (incident_id, at, kind, actor, text, data) VALUES ($1, $2, $3, $4, $5, $6) RETURNING seq`,
-		e.IncidentID, micros(e.At), e.Kind, e.Actor, e.Text, data).Scan(&e.Seq)
+	_, err := tx.ExecContext(ctx, `INSERT INTO events (seq, incident_id, at, kind, actor, text, data, hash) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+		e.Seq, e.IncidentID, micros(e.At), e.Kind, e.Actor, e.Text, data, hash)
 	if err != nil {
 		return err
 	}
+	tx.head = Head{Seq: e.Seq, Hash: hash}
 	tx.events = append(tx.events, e)
 	return nil
 }
@@ -48,21 +57,33 @@ func (s *Store) AppendEvent(ctx context.Context, e lifeline.Event) error {
 	})
 }
 
+const eventColumns = `seq, incident_id, at, kind, actor, text, data`
+
+func scanEvent(row scanner) (lifeline.Event, error) {
+	e, _, err := scanChained(row, false)
+	return e, err
+}
+
+// scanChained reads an event and, after its columns, its hash.
+func scanChained(row scanner, withHash bool) (e lifeline.Event, hash string, err error) {
+	var (
+		at   int64
+		data sql.NullString
+	)
+	into := []any{&e.Seq, &e.IncidentID, &at, &e.Kind, &e.Actor, &e.Text, &data}
+	if withHash {
+		into = append(into, &hash)
+	}
+	err = row.Scan(into...)
+	e.At = fromMicros(at)
+	if data.Valid {
+		e.Data = json.RawMessage(data.String)
+	}
+	return e, hash, err
+}
+
 // Events lists an incident's timeline after afterSeq, in order.
 func (s *Store) Events(ctx context.Context, incidentID string, afterSeq int64) ([]lifeline.Event, error) {
 	return list(ctx, s.db, "read the timeline of "+incidentID,
-		`SELECT seq, incident_id, at, kind, actor, text, data FROM events WHERE incident_id = $1 AND seq > $2 ORDER BY seq`,
-		func(row scanner) (lifeline.Event, error) {
-			var (
-				e    lifeline.Event
-				at   int64
-				data sql.NullString
-			)
-			err := row.Scan(&e.Seq, &e.IncidentID, &at, &e.Kind, &e.Actor, &e.Text, &data)
-			e.At = fromMicros(at)
-			if data.Valid {
-				e.Data = json.RawMessage(data.String)
-			}
-			return e, err
-		}, incidentID, afterSeq)
+		`SELECT `+eventColumns+` FROM events WHERE incident_id = $1 AND seq > $2 ORDER BY seq`, scanEvent, incidentID, afterSeq)
 }

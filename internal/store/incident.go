@@ -151,7 +151,7 @@ func (s *Store) CountIncidents(ctx context.Context) (map[lifeline.State]int, err
 }
 
 // list reads every row of a query.
-func list[T any](ctx context.Context, db *sql.DB, what, query string, scan func(scanner) (T, error), args ...any) ([]T, error) {
+func list[T any](ctx context.Context, db rowsQuerier, what, query string, scan func(scanner) (T, error), args ...any) ([]T, error) {
 	rows, err := db.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, failed(what, err, "")
@@ -194,6 +194,11 @@ func (tx *writeTx) move(ctx context.Context, inc *lifeline.Incident, to lifeline
 		return err
 	}
 	inc.State, inc.Reason, inc.UpdatedAt = to, reason, tx.now
+	if to.Ended() { // a question outlives nothing that it is about
+		if err := tx.closeAll(ctx, inc.ID, actor, "the incident is "+string(to)); err != nil {
+			return err
+		}
+	}
 	return tx.append(ctx, lifeline.Event{IncidentID: inc.ID, Kind: lifeline.EventStateChanged, Actor: actor,
 		Text: fmt.Sprintf("%s → %s: %s", from, to, reason), Data: jsonOf(map[string]any{"from": from, "to": to, "reason": reason})})
 }

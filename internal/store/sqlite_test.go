@@ -74,7 +74,7 @@ func TestFilesArePrivate(t *testing.T) {
 			t.Errorf("%s has mode %04o, want 0600", e.Name(), info.Mode().Perm())
 		}
 	}
-	if got := strings.Join(names, ","); got != "a b%20.db,a b%20.db-shm,a b%20.db-wal" {
+	if got := strings.Join(names, ","); got != "a b%20.db,a b%20.db-shm,a b%20.db-wal,a b%20.db.key" {
 		t.Errorf("files: %s", got)
 	}
 }
@@ -190,7 +190,7 @@ func TestRecordIsAppendOnly(t *testing.T) {
 		return lifeline.Command{CommandRequest: lifeline.CommandRequest{ID: id, IncidentID: incident, Host: "atlas"}, Class: "read"}
 	}
 	for _, id := range []string{"waits", "done"} {
-		if _, err := s.RecordIntent(ctx, command(id), 1); err != nil {
+		if _, err := s.RecordIntent(ctx, command(id), lifeline.Limits{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -255,7 +255,7 @@ func TestFailedWrites(t *testing.T) {
 				t.Errorf("ReceiveAlerts: %v (%s)", err, lifeline.CodeOf(err))
 			}
 			cmd := lifeline.Command{CommandRequest: lifeline.CommandRequest{ID: "c", IncidentID: id, Command: strings.Repeat("x", 1<<20)}, Class: "read"}
-			if _, err := s.RecordIntent(t.Context(), cmd, 1); lifeline.CodeOf(err) != lifeline.CodeStore {
+			if _, err := s.RecordIntent(t.Context(), cmd, lifeline.Limits{}); lifeline.CodeOf(err) != lifeline.CodeStore {
 				t.Errorf("RecordIntent: %v (%s)", err, lifeline.CodeOf(err))
 			}
 			if handed != handedBefore {

@@ -41,6 +41,7 @@ type Options struct {
 type Store struct {
 	path string
 	db   *sql.DB
+	key  key
 	opts Options
 	// writing serialises this process's write transactions, which SQLite would
 	// do anyway, so that OnEvent sees events in the order of their commits.
@@ -67,6 +68,9 @@ func Open(ctx context.Context, url string, opts Options) (*Store, error) {
 		return nil, failed("create the database "+path, err, "check that the folder exists and can be written, or set store.url")
 	}
 	s := &Store{path: path, opts: opts}
+	if s.key, err = loadKey(path); err != nil {
+		return nil, failed("read the key of the record, "+keyPath(path), err, "it belongs to the database beside it: keep and restore both together")
+	}
 	if s.db, err = s.OpenDB(); err != nil {
 		return nil, err
 	}
@@ -128,7 +132,8 @@ func (s *Store) migrate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	provider, err := goose.NewProvider(goose.DialectSQLite3, s.db, files, goose.WithTableName("lifeline_migrations"))
+	provider, err := goose.NewProvider(goose.DialectSQLite3, s.db, files, goose.WithTableName("lifeline_migrations"),
+		goose.WithGoMigrations(goose.NewGoMigration(3, &goose.GoFunc{RunTx: backfill(s.key, s.opts.Now)}, nil)))
 	if err != nil {
 		return err
 	}
@@ -189,6 +194,10 @@ type writeTx struct {
 	*sql.Tx
 	now    time.Time
 	events []lifeline.Event
+	key    key
+	// head is the end of the record so far, once begun.
+	head  Head
+	begun bool
 }
 
 // write runs work in one transaction and, after the commit, hands its events
@@ -202,8 +211,12 @@ func (s *Store) write(ctx context.Context, what string, work func(*writeTx) erro
 	}
 	defer tx.Rollback() // after a commit this does nothing
 	// As the database keeps it, so that what is handed on is what is on record.
-	w := &writeTx{Tx: tx, now: fromMicros(micros(s.opts.Now()))}
-	if err := work(w); err != nil {
+	w := &writeTx{Tx: tx, now: fromMicros(micros(s.opts.Now())), key: s.key}
+	err = work(w)
+	if err == nil {
+		err = w.end(ctx)
+	}
+	if err != nil {
 		if _, ok := errors.AsType[*lifeline.Error](err); ok {
 			return err
 		}

@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"strings"
 	"sync"
@@ -25,8 +26,11 @@ func receive(t *testing.T, open Open) {
 	if r := s.receive(gone("k", "f")); r.Result != lifeline.ReceiptIgnored || r.IncidentID != "" {
 		t.Errorf("a resolve without an incident: %+v", r)
 	}
-	if len(s.opened)+len(s.resolved)+len(s.events) > 0 {
+	if len(s.opened)+len(s.resolved) > 0 {
 		t.Error("something was started for a test alert or a resolve without an incident")
+	}
+	if diff := cmp.Diff([]lifeline.EventKind{lifeline.EventAlertReceived, lifeline.EventAlertReceived}, s.kinds("")); diff != "" {
+		t.Errorf("on record (-want +got):\n%s", diff)
 	}
 
 	first := s.receive(firing("k", "f")) // the third look at the clock
@@ -291,7 +295,7 @@ func closed(t *testing.T, open Open) {
 		"AppendEvent":    func() error { return s.AppendEvent(ctx, lifeline.Event{IncidentID: id}) },
 		"RecordResult":   func() error { return s.RecordResult(ctx, cmd) },
 		"RecordRefusal":  func() error { return s.RecordRefusal(ctx, cmd) },
-		"RecordIntent":   func() error { _, err := s.RecordIntent(ctx, cmd, 1); return err },
+		"RecordIntent":   func() error { _, err := s.RecordIntent(ctx, cmd, lifeline.Limits{}); return err },
 		"MoveIncident":   func() error { _, err := s.MoveIncident(ctx, id, lifeline.StateEscalated, "t", "r"); return err },
 		"Incident":       func() error { _, err := s.Incident(ctx, id); return err },
 		"Incidents":      func() error { _, err := s.Incidents(ctx, store.Filter{}); return err },
@@ -300,6 +304,19 @@ func closed(t *testing.T, open Open) {
 		"Events":         func() error { _, err := s.Events(ctx, id, 0); return err },
 		"Commands":       func() error { _, err := s.Commands(ctx, id); return err },
 		"ReceiveAlerts":  func() error { _, err := s.ReceiveAlerts(ctx, nil, s.onOpened, s.onResolved); return err },
+		"Pause":          func() error { _, err := s.Pause(ctx, "p", "r", false); return err },
+		"Resume":         func() error { _, err := s.Resume(ctx, "p", "r"); return err },
+		"Paused":         func() error { _, err := s.Paused(ctx); return err },
+		"Changes":        func() error { _, err := s.Changes(ctx, "atlas"); return err },
+		"Approval":       func() error { _, err := s.Approval(ctx, "a"); return err },
+		"Approvals":      func() error { _, err := s.Approvals(ctx, id); return err },
+		"Awaited":        func() error { _, err := s.AwaitedApprovals(ctx); return err },
+		"Decide":         func() error { _, err := s.DecideApproval(ctx, "a", store.Decision{}); return err },
+		"Expire":         func() error { return s.ExpireApproval(ctx, "a", "p", "r") },
+		"Token":          func() error { _, err := s.ApprovalByToken(ctx, "a."); return err },
+		"Request":        func() error { _, err := s.RequestApproval(ctx, cmd, 1, lifeline.Limits{}); return err },
+		"VerifyAudit":    func() error { _, err := s.VerifyAudit(ctx, store.AuditCheck{}); return err },
+		"ExportAudit":    func() error { return s.ExportAudit(ctx, func(json.RawMessage) error { return nil }) },
 		"Incident begun": func() error { _, err := s.Incident(ctx, id[:8]); return err },
 	} {
 		if err := call(); err == nil || lifeline.CodeOf(err) != lifeline.CodeStore {

@@ -39,7 +39,7 @@ func finished(c lifeline.Command, outcome lifeline.Outcome) lifeline.Command {
 
 func (s *suite) intend(c lifeline.Command, most int) *lifeline.Command {
 	s.t.Helper()
-	prior, err := s.RecordIntent(s.t.Context(), c, most)
+	prior, err := s.RecordIntent(s.t.Context(), c, lifeline.Limits{PerIncident: most})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -148,9 +148,9 @@ func intentMoves(t *testing.T, open Open) {
 
 	s.move(id, lifeline.StateVerifying)
 	before := s.kinds(id)
-	_, err := s.RecordIntent(t.Context(), command("c4", id), 5)
+	_, err := s.RecordIntent(t.Context(), command("c4", id), lifeline.Limits{PerIncident: 5})
 	wantCode(t, err, lifeline.CodeStore)
-	_, err = s.RecordIntent(t.Context(), command("c5", "inc_none"), 5)
+	_, err = s.RecordIntent(t.Context(), command("c5", "inc_none"), lifeline.Limits{PerIncident: 5})
 	wantCode(t, err, lifeline.CodeNotFound)
 	if inc := s.incident(id); inc.State != lifeline.StateVerifying || len(s.commands(id)) != 3 || len(s.commands("inc_none")) != 0 {
 		t.Errorf("a change where none is possible left %s and %d commands", inc.State, len(s.commands(id)))
@@ -182,7 +182,7 @@ func budget(t *testing.T, open Open) {
 					t.Fatal(err)
 				}
 			}
-			prior, err := s.RecordIntent(t.Context(), command("c2", id), 1)
+			prior, err := s.RecordIntent(t.Context(), command("c2", id), lifeline.Limits{PerIncident: 1})
 			if !counts {
 				if err != nil || prior != nil || len(s.commands(id)) != 2 {
 					t.Errorf("a change that never began counted: %v", err)

@@ -1,0 +1,84 @@
+package store
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// keyBytes is the length of the key: that of the hash it is used with.
+const keyBytes = sha256.Size
+
+// key seals the end of the record and signs links to approvals. It lies in a
+// file beside the database and not in it, so that whoever can only write the
+// database can forge neither.
+type key []byte
+
+// keyPath is the file of a database's key.
+func keyPath(database string) string { return database + ".key" }
+
+// loadKey reads the key, or makes one where there is none. Of several processes
+// that do so at the same time, one makes it and all use it.
+func loadKey(database string) (key, error) {
+	path := keyPath(database)
+	k, err := readKey(path)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return k, err
+	}
+	if err := makeKey(path); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, err
+	}
+	return readKey(path)
+}
+
+func readKey(path string) (key, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return nil, fmt.Errorf("others can read the key of the record: chmod 600 %s", path)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	k, err := hex.DecodeString(strings.TrimSpace(string(text)))
+	if err != nil || len(k) != keyBytes {
+		return nil, fmt.Errorf("%s is not a key: want %d hexadecimal digits; with another key the seal of the record does not hold", path, 2*keyBytes)
+	}
+	return k, nil
+}
+
+// makeKey writes a new key whole or not at all, and never over another one.
+func makeKey(path string) error {
+	k := make([]byte, keyBytes)
+	rand.Read(k)
+	f, err := os.CreateTemp(filepath.Dir(path), ".key-*") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	_, err = fmt.Fprintln(f, hex.EncodeToString(k))
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Link(f.Name(), path)
+}
+
+// sign authenticates parts for one use; what is signed for another use is
+// something else.
+func (k key) sign(use string, parts ...string) []byte {
+	mac := hmac.New(sha256.New, k)
+	for _, p := range append([]string{use}, parts...) {
+		writePart(mac, p)
+	}
+	return mac.Sum(nil)
+}
