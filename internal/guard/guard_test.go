@@ -327,6 +327,10 @@ func TestNew(t *testing.T) {
 		"Config.Pool":       {Record: s},
 		"Config.Record":     {Pool: &journal{}},
 		"Config.MaxChanges": {Pool: &journal{}, Record: s, MaxChanges: -1},
+
+		"Config.MaxChangesPerHostHour": {Pool: &journal{}, Record: s, MaxChangesPerHostHour: -1},
+		"Config.MaxChangesPerDay":      {Pool: &journal{}, Record: s, MaxChangesPerDay: -1},
+		"Config.ApprovalTimeout":       {Pool: &journal{}, Record: s, ApprovalTimeout: -1},
 	} {
 		if _, err := guard.New(cfg); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v does not name %s", err, want)

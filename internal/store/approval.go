@@ -253,16 +253,17 @@ func (tx *writeTx) useApproval(ctx context.Context, cmd lifeline.Command) error 
 	if err != nil {
 		return err
 	}
-	inc, err := incidentByID(ctx, tx, cmd.IncidentID)
-	if err != nil {
-		return err
-	}
 	switch {
 	case a.Request.IncidentID != cmd.IncidentID || a.Request.Host != cmd.Host || a.Canonical != cmd.Canonical:
 		return refused(lifeline.RuleApproval, "", "the approval %s is for another command", a.ID)
 	case a.State != lifeline.ApprovalApproved:
 		return refused(lifeline.RuleApproval, "", "the approval %s is %s: it lets nothing through", a.ID, a.State)
-	case !inc.AlertFiring:
+	}
+	inc, err := incidentByID(ctx, tx, cmd.IncidentID)
+	if err != nil {
+		return err
+	}
+	if !inc.AlertFiring {
 		return refused(lifeline.RuleApproval, "", "the alert has resolved: nothing is left to repair")
 	}
 	if err := unusable(a, cmd.Digest, tx.now); err != nil {
