@@ -80,7 +80,7 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (_ *App, err err
 		return nil, err
 	}
 	a.respond, err = respond.New(ctx, respond.Config{
-		DB: db, Store: a.store, Door: door, Choose: choose,
+		DB: db, Store: a.store, Approvals: a.store, Door: door, Choose: choose,
 		MaxChanges: cfg.Respond.MaxChanges, MaxAttempts: cfg.Respond.MaxAttempts,
 		StableFor: cfg.Respond.VerifyFor.D(), VerifyFor: cfg.Respond.VerifyTimeout.D(), AlertWithin: cfg.Respond.AlertTimeout.D(),
 		OnEnd: metrics.ended, Logger: a.log,

@@ -19,6 +19,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/dbos-inc/dbos-transact-golang/dbos"
@@ -33,10 +34,14 @@ import (
 // bridge.
 const workflowVersion = "1"
 
+// maxWaiting is how many incidents may wait for a person or for their alert
+// besides those that are worked; more wait in the queue.
+const maxWaiting = 256
+
 const (
 	queueName     = "incidents"
 	workflowName  = "remediate"
-	resolvedTopic = "alert_resolved"
+	resolvedTopic = "alert_resolved" // wakes a workflow that waits: it looks for itself what has happened
 )
 
 // Door runs commands; internal/guard is one. See tool.Runner.
@@ -69,13 +74,16 @@ type Config struct {
 	// its workflow are committed together.
 	DB    *sql.DB
 	Store Store
+	// Approvals are where the door puts its questions to a person; nil: it asks
+	// none.
+	Approvals Approvals
 	// Door is the guard. Close to shutdown, commands under way may finish.
 	Door   Door
 	Choose Choose
 
 	MaxChanges  int           // changes per incident; 0: 2
 	MaxAttempts int           // attempts per incident, with or without a change; 0: 3
-	Workers     int           // incidents worked at the same time; 0: 8
+	Workers     int           // incidents worked at the same time, without those that only wait; 0: 8
 	StableFor   time.Duration // how long a repaired thing must stay well; 0: 10 s
 	VerifyFor   time.Duration // how long it may take to become well; 0: 60 s
 	VerifyEvery time.Duration // between two looks at it; 0: 2 s
@@ -119,6 +127,10 @@ func (c *Config) validate() error {
 type Service struct {
 	cfg  Config
 	dbos dbos.Context
+	// places are taken by the incidents that are worked.
+	places chan struct{}
+	// stopClerk ends the clerk and waits for it; set by Start.
+	stopClerk func()
 }
 
 // New prepares the workflow engine in the store's database. Nothing runs
@@ -141,10 +153,10 @@ func New(ctx context.Context, cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("respond: open the workflow engine: %w", err), cfg.DB.Close())
 	}
-	s := &Service{cfg: cfg, dbos: engine}
+	s := &Service{cfg: cfg, dbos: engine, places: make(chan struct{}, cfg.Workers), stopClerk: func() {}}
 	dbos.RegisterWorkflow(engine, s.remediate, dbos.WithWorkflowName(workflowName))
 	_, err = dbos.RegisterQueue(engine, queueName,
-		dbos.WithWorkerConcurrency(cfg.Workers),
+		dbos.WithWorkerConcurrency(cfg.Workers+maxWaiting),
 		dbos.WithPartitionConcurrency(1), // one remediation per target
 		dbos.WithQueueBasePollingInterval(100*time.Millisecond),
 	)
@@ -156,9 +168,20 @@ func New(ctx context.Context, cfg Config) (*Service, error) {
 }
 
 // Start takes up the incidents that an earlier process left, then new ones.
-func (s *Service) Start(context.Context) error {
+func (s *Service) Start(ctx context.Context) error {
 	if err := dbos.Launch(s.dbos); err != nil {
 		return fmt.Errorf("respond: start the workflow engine: %w", err)
+	}
+	if s.cfg.Approvals == nil {
+		return nil
+	}
+	c := &clerk{Service: s, told: map[string]string{}, seen: map[string]time.Time{}}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) // Stop ends it
+	var running sync.WaitGroup
+	running.Go(func() { c.run(ctx) })
+	s.stopClerk = func() {
+		cancel()
+		running.Wait()
 	}
 	return nil
 }
@@ -166,6 +189,7 @@ func (s *Service) Start(context.Context) error {
 // Stop takes no new work and waits, until ctx ends, for the steps under way.
 // Incidents that are not at their end go on at the next Start.
 func (s *Service) Stop(ctx context.Context) error {
+	s.stopClerk()
 	timeout := 30 * time.Second
 	if deadline, ok := ctx.Deadline(); ok {
 		timeout = max(time.Until(deadline), time.Millisecond)

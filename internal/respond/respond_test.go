@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,12 +27,15 @@ const patience = 60 * time.Second
 // guard does.
 type site struct {
 	store *store.Store
+	ahead atomic.Int64 // how far the record's clock is ahead, in nanoseconds
 
 	mu         sync.Mutex
 	containers map[string]*container
 	ran        []string // what really ran, looks of the verification left out
 	gone       bool     // the host cannot be reached
 	atStart    func()   // called while a container is started
+	// asks: a person is asked before a container is started, for so long.
+	asks time.Duration
 }
 
 type container struct {
@@ -43,12 +47,15 @@ type container struct {
 
 func newSite(t *testing.T, names ...string) *site {
 	t.Helper()
-	s, err := store.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "lifeline.db"), store.Options{})
+	w := &site{containers: map[string]*container{}}
+	s, err := store.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "lifeline.db"), store.Options{
+		Now: func() time.Time { return time.Now().Add(time.Duration(w.ahead.Load())) },
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })
-	w := &site{store: s, containers: map[string]*container{}}
+	w.store = s
 	for _, n := range names {
 		w.containers[n] = &container{}
 	}
@@ -63,6 +70,15 @@ func (w *site) Run(ctx context.Context, req lifeline.CommandRequest) (lifeline.C
 	}
 	if cmd.ID == "" {
 		cmd.ID = fmt.Sprintf("look_%d_%s", time.Now().UnixNano(), req.Command)
+	}
+	w.mu.Lock()
+	asks := w.asks
+	w.mu.Unlock()
+	if asks > 0 && cmd.Class == "change" {
+		cmd.Digest = fmt.Sprintf("%s %s %s", cmd.Host, cmd.Canonical, cmd.IncidentID)
+		if cmd.ApprovalID == "" {
+			return w.store.RequestApproval(ctx, cmd, asks, lifeline.Limits{PerIncident: 2})
+		}
 	}
 	cmd.IntentAt = time.Now()
 	prior, err := w.store.RecordIntent(ctx, cmd, lifeline.Limits{PerIncident: 2})
@@ -80,6 +96,12 @@ func (w *site) Run(ctx context.Context, req lifeline.CommandRequest) (lifeline.C
 	}
 	w.execute(&cmd)
 	return cmd, w.store.RecordResult(context.WithoutCancel(ctx), cmd)
+}
+
+func (w *site) asksFrom(d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.asks = d
 }
 
 func (w *site) execute(cmd *lifeline.Command) {
@@ -167,7 +189,7 @@ func (w *site) serve(t *testing.T, r respond.Responder, change ...func(*respond.
 		t.Fatal(err)
 	}
 	cfg := respond.Config{
-		DB: db, Store: w.store, Door: w,
+		DB: db, Store: w.store, Approvals: w.store, Door: w,
 		Choose: func(lifeline.Alert, lifeline.Target) (respond.Responder, string, string) {
 			if r == nil {
 				return nil, "", "no runbook matches"

@@ -20,7 +20,7 @@ import (
 // state. It returns an error only when the process is stopping; then the
 // incident stays where it is and goes on at the next start.
 func (s *Service) remediate(wf dbos.Context, incidentID string) (string, error) {
-	w := &work{Service: s, id: incidentID, wf: wf,
+	w := &work{Service: s, id: incidentID, wf: wf, handled: map[string]bool{},
 		steps: durable{wf: wf, log: s.cfg.Logger}}
 	state, err := w.runSafely()
 	if err == nil {
@@ -42,6 +42,30 @@ type work struct {
 	id    string
 	wf    dbos.Context
 	steps durable
+	// placed: it holds one of the places for incidents that are worked.
+	placed bool
+	// handled are the approvals that an attempt has waited for.
+	handled map[string]bool
+}
+
+// enter takes one of the places for incidents that are worked, leave gives it
+// back. What waits for a person or for its alert holds none: a morning full of
+// questions must not keep the next incident waiting.
+func (w *work) enter() error {
+	select {
+	case w.places <- struct{}{}:
+		w.placed = true
+		return nil
+	case <-w.wf.Done():
+		return context.Cause(w.wf)
+	}
+}
+
+func (w *work) leave() {
+	if w.placed {
+		<-w.places
+		w.placed = false
+	}
 }
 
 // runSafely is run with its panic turned into an error.
@@ -77,6 +101,10 @@ func (w *work) run() (lifeline.State, error) {
 		return w.escalate(why, nil)
 	}
 
+	if err := w.enter(); err != nil {
+		return "", err
+	}
+	defer w.leave()
 	var reports []lifeline.Report
 	previous := ""
 	for attempt := 1; ; attempt++ {
@@ -91,11 +119,30 @@ func (w *work) run() (lifeline.State, error) {
 			return "", err
 		}
 		reports = append(reports, report)
-		if inc, err = w.responderEnded(attempt, report); err != nil {
+		after, err := w.responderEnded(attempt, report)
+		if err != nil {
 			return "", err
 		}
-		if !inc.AlertFiring && inc.Changes == 0 {
+		inc = after.Incident
+		if !inc.AlertFiring && inc.Changes == 0 && inc.State != lifeline.StateActing {
 			return w.move(lifeline.StateSuperseded, "the alert resolved; nothing was changed")
+		}
+		did := report.Summary
+		if asked := w.unhandled(after.Asked); len(asked) > 0 {
+			end, err := w.approval(attempt, asked)
+			if err != nil {
+				return "", err
+			}
+			did += " " + end.String()
+			var then next
+			var state lifeline.State
+			if inc, then, state, err = w.afterApproval(attempt, end, changesBefore, reports); err != nil || then == stop {
+				return state, err
+			}
+			if then == tryAgain {
+				previous += fmt.Sprintf("Attempt %d by %s: %s\n", attempt, report.Responder, did)
+				continue
+			}
 		}
 		if _, err := w.move(lifeline.StateVerifying, "does it really work again?"); err != nil {
 			return "", err
@@ -115,12 +162,13 @@ func (w *work) run() (lifeline.State, error) {
 		case attempt >= w.cfg.MaxAttempts:
 			return w.escalate(fmt.Sprintf("still not well after %d attempts: %s", attempt, well.Detail), reports)
 		}
-		previous += fmt.Sprintf("Attempt %d by %s: %s Afterwards: %s\n", attempt, report.Responder, report.Summary, well.Detail)
+		previous += fmt.Sprintf("Attempt %d by %s: %s Afterwards: %s\n", attempt, report.Responder, did, well.Detail)
 	}
 }
 
 // awaitAlert ends an incident whose probe is well, once the alert agrees.
 func (w *work) awaitAlert(inc lifeline.Incident, reports []lifeline.Report) (lifeline.State, error) {
+	w.leave()
 	deadline := time.Time{}
 	for look := 1; ; look++ {
 		now, err := do(w.steps, fmt.Sprintf("alert.look.%d", look), func(ctx context.Context) (looked, error) {
@@ -176,16 +224,38 @@ func (w *work) move(to lifeline.State, reason string) (lifeline.State, error) {
 	return inc.State, err
 }
 
+// worked is an incident after an attempt, with what a person was asked about.
+// Without a question it is kept as the incident alone, as it always was.
+type worked struct {
+	lifeline.Incident
+	Asked []lifeline.Approval `json:"asked,omitempty"`
+}
+
 // responderEnded puts the responder's report on the timeline and gives the
 // incident as it is now.
-func (w *work) responderEnded(attempt int, report lifeline.Report) (lifeline.Incident, error) {
-	return do(w.steps, fmt.Sprintf("report.%d", attempt), func(ctx context.Context) (lifeline.Incident, error) {
+func (w *work) responderEnded(attempt int, report lifeline.Report) (worked, error) {
+	return do(w.steps, fmt.Sprintf("report.%d", attempt), func(ctx context.Context) (out worked, err error) {
 		if err := w.event(ctx, lifeline.EventResponderEnded, report.Responder,
 			fmt.Sprintf("%s: %s", report.Claim, report.Summary), report); err != nil {
-			return lifeline.Incident{}, err
+			return out, err
 		}
-		return w.cfg.Store.Incident(ctx, w.id)
+		if out.Incident, err = w.cfg.Store.Incident(ctx, w.id); err != nil {
+			return out, err
+		}
+		out.Asked, err = w.questions(ctx, w.id)
+		return out, err
 	})
+}
+
+// unhandled are the approvals that no earlier attempt has waited for.
+func (w *work) unhandled(asked []lifeline.Approval) (fresh []lifeline.Approval) {
+	for _, a := range asked {
+		if !w.handled[a.ID] {
+			w.handled[a.ID] = true
+			fresh = append(fresh, a)
+		}
+	}
+	return fresh
 }
 
 // handover is the Data of an EventEscalated: what a person needs besides the

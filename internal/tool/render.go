@@ -47,6 +47,11 @@ func describe(cmd lifeline.Command) (text string, failed bool) {
 		careful = " It may have had its effect all the same: look at the state, and do not repeat it."
 	}
 	switch {
+	case cmd.Waits():
+		return fmt.Sprintf("Not run yet on %s: %s\nA person is asked about it now. If the answer is yes, Lifeline runs exactly this command by itself after your work, "+
+			"and checks the result. Do not ask for it again and do not look for another way to the same effect. "+
+			"If nothing else is left to look at, call finish with not_fixed and say what you found and why this change would help.",
+			cmd.Host, llm.Line(commandOf(cmd), 600)), true
 	case cmd.Outcome == lifeline.OutcomeRefused:
 		return fmt.Sprintf("Refused on %s by %s: %s\nIt was not run. This is final: do not look for another way to the same effect. "+
 			"Go on without it, or call finish with not_fixed and say what a person should decide.",

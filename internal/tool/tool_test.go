@@ -239,6 +239,8 @@ func TestResults(t *testing.T) {
 			[]string{"Exit status 0 on nexus after 120ms: docker restart web", "data from the host nexus", "[stdout]\nline 1\nline 2\n>>> end"}, []string{"[stderr]", "more than was kept"}},
 		"both streams": {both, false, []string{"Exit status 3", "It printed more than was kept.", "[stdout]\nout\\x07\n[stderr]\nerr\n>>> end"}, nil},
 		"silent":       {exited(0, "\n", ""), false, []string{"Exit status 0", "It printed nothing."}, []string{"<<<"}},
+		"waits for a person": {lifeline.Command{Outcome: lifeline.OutcomeRefused, Cause: lifeline.CodeWaits, Rule: "approval", Reason: "a person is asked"}, true,
+			[]string{"Not run yet on nexus", "A person is asked about it now", "Do not ask for it again", "call finish with not_fixed"}, []string{"This is final", "<<<"}},
 		"refused": {lifeline.Command{Outcome: lifeline.OutcomeRefused, Rule: "docker rm", Reason: "it loses data"}, true,
 			[]string{"Refused on nexus by docker rm: it loses data", "It was not run.", "This is final"}, []string{"<<<"}},
 		"not started": {lifeline.Command{Outcome: lifeline.OutcomeNotStarted, Error: "dial tcp: refused"}, true,
