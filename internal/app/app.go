@@ -62,7 +62,11 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (_ *App, err err
 	if err != nil {
 		return nil, err
 	}
-	a.ends = append(a.ends, func(context.Context) error { return a.store.Close() })
+	a.ends = append(a.ends, func(ctx context.Context) error {
+		a.logHead(ctx)
+		return a.store.Close()
+	})
+	a.logHead(ctx)
 
 	a.door, err = newDoor(cfg, a.store, metrics, DoorOptions{Logger: a.log})
 	if err != nil {
@@ -147,6 +151,21 @@ func (a *App) Start(ctx context.Context) error {
 	})
 	a.log.Info("listening", "address", listener.Addr().String(), "hosts", len(a.cfg.Hosts))
 	return nil
+}
+
+// logHead notes the end of the record in the log, which is often kept where
+// whoever can write the database cannot reach: lifeline audit verify --head
+// compares with it.
+func (a *App) logHead(ctx context.Context) {
+	head, broken, err := a.store.Head(ctx)
+	switch {
+	case err != nil:
+		a.log.Error("record_not_read", "error", err)
+	case broken != "":
+		a.log.Error("record_broken", "head", head.String(), "found", broken)
+	default:
+		a.log.Info("record_head", "head", head.String())
+	}
 }
 
 // Address is where the service listens, once started.

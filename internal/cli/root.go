@@ -95,7 +95,8 @@ person the whole case.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage(cmd, "%v", err)
 	})
-	root.AddCommand(newDemo(g), newServe(g), newExec(g), newBench(g), newIncidents(g), newPolicy(g), newVersion(g))
+	root.AddCommand(newDemo(g), newServe(g), newExec(g), newBench(g), newIncidents(g), newApprovals(g), newApprove(g), newDeny(g),
+		newPause(g), newResume(g), newStatus(g), newAudit(g), newPolicy(g), newVersion(g))
 	for _, cmd := range allCommands(root) {
 		wrapArgs(cmd)
 	}

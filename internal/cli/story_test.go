@@ -33,10 +33,12 @@ func TestStories(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HOME", env.WorkDir)
 			env.Values[labKey{}] = map[string]*lab.Host{}
+			env.Values[serveKey{}] = &slot{}
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"status": status, "lab": startLab, "break": breakThing, "running": running, "envsubst": envsubst, "kept": kept,
+			"serve": serve, "stop": stopServe, "alert": sendAlert, "until": until, "pending": pending, "tamper": tamper,
 		},
 	})
 }

@@ -60,6 +60,10 @@ func (w *work) approval(attempt int, asked []lifeline.Approval) (answered, error
 	if _, err := w.move(lifeline.StateAwaitingApproval, fmt.Sprintf("a person decides about %d change(s): lifeline approvals", len(asked))); err != nil {
 		return answered{}, err
 	}
+	for _, a := range asked {
+		w.cfg.Logger.Warn("approval_needed", "incident", w.id, "host", a.Request.Host, "approval", a.ID, "command", a.Canonical,
+			"until", a.ExpiresAt.Format(time.RFC3339))
+	}
 	w.leave()
 	all, resolved, err := w.decided(attempt, asked)
 	if err != nil {

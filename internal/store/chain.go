@@ -131,6 +131,18 @@ func readHead(ctx context.Context, q querier, k key) (head Head, broken string, 
 	return head, broken, nil
 }
 
+// Head is the end of the record now; broken says what is wrong with it, "" if
+// nothing is. It looks at the end only: VerifyAudit reads all of it.
+func (s *Store) Head(ctx context.Context) (head Head, broken string, err error) {
+	tx, err := s.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return head, "", failed("read the end of the record", err, "")
+	}
+	defer tx.Rollback()
+	head, broken, err = readHead(ctx, tx, s.key)
+	return head, broken, wrap("read the end of the record", err)
+}
+
 // end seals the head that the transaction has come to.
 func (tx *writeTx) end(ctx context.Context) error {
 	if len(tx.events) == 0 {

@@ -1,0 +1,217 @@
+package app
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+
+	"lifeline"
+	"lifeline/internal/config"
+	"lifeline/internal/escape"
+	"lifeline/internal/store"
+	"lifeline/internal/timeline"
+)
+
+// WriteApprovals prints the approvals that wait for a person, or all of them.
+func (r *Records) WriteApprovals(ctx context.Context, w io.Writer, all, asJSON bool) error {
+	approvals, err := r.store.Approvals(ctx, "")
+	if err != nil {
+		return err
+	}
+	shown := []lifeline.Approval{}
+	for _, a := range approvals {
+		if all || a.State == lifeline.ApprovalPending && time.Now().Before(a.ExpiresAt) {
+			shown = append(shown, a)
+		}
+	}
+	if asJSON {
+		return writeJSON(w, map[string]any{"approvals": shown})
+	}
+	if len(shown) == 0 {
+		_, err := fmt.Fprintln(w, "Nothing waits for a person.")
+		return err
+	}
+	return timeline.WriteApprovals(w, shown, time.Now())
+}
+
+// Decide takes a person's answer to an approval and gives it as it is then. A
+// yes holds only for what cfg says now: after a change of the policy, the host
+// or its account it is refused.
+func (r *Records) Decide(ctx context.Context, cfg *config.Config, id string, approve bool, by, reason string) (lifeline.Approval, error) {
+	a, err := r.store.Approval(ctx, id)
+	if err != nil {
+		return a, err
+	}
+	return r.store.DecideApproval(ctx, a.ID, store.Decision{Approve: approve, By: by, Reason: reason, Digest: digest(cfg, a)})
+}
+
+// WriteApproval prints one approval.
+func WriteApproval(w io.Writer, a lifeline.Approval) error {
+	return timeline.WriteApprovals(w, []lifeline.Approval{a}, time.Now())
+}
+
+// Pause turns the kill switch on; now ends the changes under way too.
+func (r *Records) Pause(ctx context.Context, by, reason string, now bool) (lifeline.Pause, error) {
+	return r.store.Pause(ctx, by, reason, now)
+}
+
+// Resume turns the kill switch off and says what still pauses Lifeline, if
+// something does.
+func (r *Records) Resume(ctx context.Context, by, reason string) (lifeline.Pause, error) {
+	return r.store.Resume(ctx, by, reason)
+}
+
+// status is what lifeline status --json prints. Its fields are a contract.
+type status struct {
+	Paused    lifeline.Pause         `json:"paused"`
+	Incidents map[lifeline.State]int `json:"incidents"`
+	// ApprovalsWaiting counts the questions that a person can answer now.
+	ApprovalsWaiting int          `json:"approvals_waiting"`
+	ChangesDay       used         `json:"changes_day"`
+	Hosts            []hostStatus `json:"hosts"`
+}
+
+// used is a budget and what is used of it.
+type used struct {
+	Used int `json:"used"`
+	Most int `json:"most"`
+}
+
+type hostStatus struct {
+	Name        string        `json:"name"`
+	Mode        lifeline.Mode `json:"mode"`
+	ChangesHour used          `json:"changes_hour"`
+}
+
+// WriteStatus prints where things stand: the kill switch, the budgets, what
+// waits for a person, the incidents, the hosts. It asks the record only: nothing
+// is connected to, and serve need not run.
+func (r *Records) WriteStatus(ctx context.Context, w io.Writer, cfg *config.Config, asJSON bool) error {
+	s, err := r.status(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return writeJSON(w, s)
+	}
+	return s.write(w)
+}
+
+func (r *Records) status(ctx context.Context, cfg *config.Config) (s status, err error) {
+	s.Hosts = []hostStatus{}
+	if s.Paused, err = r.store.Paused(ctx); err != nil {
+		return s, err
+	}
+	if s.Incidents, err = r.store.CountIncidents(ctx); err != nil {
+		return s, err
+	}
+	approvals, err := r.store.AwaitedApprovals(ctx)
+	if err != nil {
+		return s, err
+	}
+	for _, a := range approvals {
+		if a.State == lifeline.ApprovalPending {
+			s.ApprovalsWaiting++
+		}
+	}
+	s.ChangesDay.Most = cfg.Respond.MaxChangesPerDay
+	for _, name := range cfg.HostNames() {
+		c, err := r.store.Changes(ctx, name)
+		if err != nil {
+			return s, err
+		}
+		s.ChangesDay.Used = c.Day
+		s.Hosts = append(s.Hosts, hostStatus{Name: name, Mode: cfg.Hosts[name].Mode, ChangesHour: used{c.HostHour, cfg.Respond.MaxChangesPerHostHour}})
+	}
+	return s, nil
+}
+
+func (s status) write(w io.Writer) error {
+	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	fmt.Fprintf(t, "changes\t%s\n", pauseWords(s.Paused))
+	fmt.Fprintf(t, "today\t%d of %d changes within 24 hours\n", s.ChangesDay.Used, s.ChangesDay.Most)
+	fmt.Fprintf(t, "waiting\t%d for a person (lifeline approvals)\n", s.ApprovalsWaiting)
+	states := []lifeline.State{lifeline.StateOpen, lifeline.StateInvestigating, lifeline.StateAwaitingApproval, lifeline.StateActing,
+		lifeline.StateVerifying, lifeline.StateResolved, lifeline.StateEscalated, lifeline.StateSuperseded}
+	for _, state := range states {
+		if n := s.Incidents[state]; n > 0 {
+			fmt.Fprintf(t, "incidents\t%d %s\n", n, state)
+		}
+	}
+	if len(s.Incidents) == 0 {
+		fmt.Fprintf(t, "incidents\tnone\n")
+	}
+	for _, h := range s.Hosts {
+		fmt.Fprintf(t, "host %s\t%s, %d of %d changes within an hour\n", h.Name, h.Mode, h.ChangesHour.Used, h.ChangesHour.Most)
+	}
+	return t.Flush()
+}
+
+// pauseWords says where the kill switch stands.
+func pauseWords(p lifeline.Pause) string {
+	switch {
+	case p.File != "":
+		return "PAUSED by the file " + escape.Line(p.File)
+	case !p.On:
+		return "let through as the policy says"
+	}
+	text := fmt.Sprintf("PAUSED since %s by %s", p.Since.Local().Format(time.DateTime), escape.Line(p.By))
+	if p.Now {
+		text += ", those under way were ended"
+	}
+	if p.Reason != "" {
+		text += ": " + escape.Line(p.Reason)
+	}
+	return text
+}
+
+// Audit verifies the record: see store.VerifyAudit. expect is a head that was
+// noted earlier, SEQ:HASH, or "".
+func (r *Records) Audit(ctx context.Context, after int64, expect string) (store.Audit, error) {
+	check := store.AuditCheck{After: after}
+	if expect != "" {
+		var err error
+		if check.Expect, err = store.ParseHead(expect); err != nil {
+			return store.Audit{}, err
+		}
+		if check.Expect.Seq <= after {
+			return store.Audit{}, &lifeline.Error{Code: lifeline.CodeUsage,
+				Message: fmt.Sprintf("the head to compare with is event %d, and the verification begins after event %d", check.Expect.Seq, after)}
+		}
+	}
+	return r.store.VerifyAudit(ctx, check)
+}
+
+// WriteAudit prints the end of a verification.
+func WriteAudit(w io.Writer, a store.Audit, asJSON bool) error {
+	if asJSON {
+		return writeJSON(w, a)
+	}
+	if a.Bad == nil && a.Head.Seq == 0 {
+		_, err := fmt.Fprintln(w, "The record is empty.")
+		return err
+	}
+	if a.Bad != nil {
+		_, err := fmt.Fprintf(w, "The record is not what was written.\nfirst bad row: %s\n  %s\n", escape.Line(a.Bad.Row), escape.Line(a.Bad.What))
+		return err
+	}
+	_, err := fmt.Fprintf(w, "The record is what was written: %d events.\nhead: %s\n", a.Events, a.Head)
+	return err
+}
+
+// ExportAudit prints the whole record, one JSON object on a line.
+func (r *Records) ExportAudit(ctx context.Context, w io.Writer) error {
+	buffered := bufio.NewWriter(w)
+	err := r.store.ExportAudit(ctx, func(line json.RawMessage) error {
+		_, err := buffered.Write(append(line, '\n'))
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return buffered.Flush()
+}
