@@ -65,7 +65,7 @@ func (w *work) approval(attempt int, asked []lifeline.Approval) (answered, error
 			"until", a.ExpiresAt.Format(time.RFC3339))
 	}
 	w.leave()
-	all, resolved, err := w.decided(attempt, asked)
+	all, resolved, err := w.await(attempt, asked)
 	if err != nil {
 		return answered{}, err
 	}
@@ -102,27 +102,41 @@ func (w *work) approval(attempt int, asked []lifeline.Approval) (answered, error
 	return out, nil
 }
 
-// afterApproval says how the attempt goes on: with a verification if something
-// was run, in it or under an approval; with the next attempt after a no, so that
-// other ways are tried; at its end otherwise. The incident is as it is then.
-func (w *work) afterApproval(attempt int, end answered, changesBefore int, reports []lifeline.Report) (inc lifeline.Incident, then next, state lifeline.State, err error) {
-	if inc, err = w.incident(fmt.Sprintf("approval.%d.after", attempt)); err != nil {
-		return inc, stop, "", err
+// decided is how an attempt goes on after a person was asked.
+type decided struct {
+	then  next
+	state lifeline.State
+	inc   lifeline.Incident // as it is then
+	says  string            // what was run and what was not, for the next attempt
+}
+
+// decide waits for a person and says how the attempt goes on: with a
+// verification if something was run, in it or under an approval; with the next
+// attempt after a no, so that other ways are tried; at its end otherwise.
+func (w *work) decide(attempt int, asked []lifeline.Approval, changesBefore int, reports []lifeline.Report) (d decided, err error) {
+	end, err := w.approval(attempt, asked)
+	if err != nil {
+		return d, err
 	}
+	d.says = end.String()
+	if d.inc, err = w.incident(fmt.Sprintf("approval.%d.after", attempt)); err != nil {
+		return d, err
+	}
+	d.state, d.then = d.inc.State, stop
 	switch {
 	case len(end.Ran) > 0:
-		return inc, verifyNow, inc.State, nil
-	case inc.Changes > changesBefore || end.Resolved && inc.Changes > 0: // what was done before may have sufficed
-		state, err = w.move(lifeline.StateInvestigating, "nothing more is run: does it work?")
-		return inc, verifyNow, state, err
+		d.then = verifyNow
+	case d.inc.Changes > changesBefore || end.Resolved && d.inc.Changes > 0: // what was done before may have sufficed
+		d.then = verifyNow
+		d.state, err = w.move(lifeline.StateInvestigating, "nothing more is run: does it work?")
 	case end.Resolved:
-		state, err = w.move(lifeline.StateSuperseded, "the alert resolved while a person was asked; nothing was changed")
+		d.state, err = w.move(lifeline.StateSuperseded, "the alert resolved while a person was asked; nothing was changed")
 	case end.Denied && attempt < w.cfg.MaxAttempts:
-		return inc, tryAgain, inc.State, nil
+		d.then = tryAgain
 	default:
-		state, err = w.escalate(strings.TrimRight(end.No, "."), reports)
+		d.state, err = w.escalate(strings.TrimRight(end.No, "."), reports)
 	}
-	return inc, stop, state, err
+	return d, err
 }
 
 // next is how an attempt goes on.
@@ -141,12 +155,12 @@ func because(reason string) string {
 	return ": " + reason
 }
 
-// decided waits until none of the approvals is pending and gives them as they
+// await waits until none of the approvals is pending and gives them as they
 // are then. The wait is bounded by what is left of the approvals on the wall's
 // clock at its beginning, and in one process by the time that really passes: a
 // clock that is set back does not make it longer. What is pending at its end,
 // nobody has decided.
-func (w *work) decided(attempt int, asked []lifeline.Approval) (_ []lifeline.Approval, resolved bool, err error) {
+func (w *work) await(attempt int, asked []lifeline.Approval) (_ []lifeline.Approval, resolved bool, err error) {
 	begun, most := time.Now(), time.Duration(0)
 	for _, a := range asked {
 		most = max(most, a.ExpiresAt.Sub(a.CreatedAt))

@@ -129,17 +129,12 @@ func (w *work) run() (lifeline.State, error) {
 		}
 		did := report.Summary
 		if asked := w.unhandled(after.Asked); len(asked) > 0 {
-			end, err := w.approval(attempt, asked)
-			if err != nil {
-				return "", err
+			var end decided
+			if end, err = w.decide(attempt, asked, changesBefore, reports); err != nil || end.then == stop {
+				return end.state, err
 			}
-			did += " " + end.String()
-			var then next
-			var state lifeline.State
-			if inc, then, state, err = w.afterApproval(attempt, end, changesBefore, reports); err != nil || then == stop {
-				return state, err
-			}
-			if then == tryAgain {
+			inc, did = end.inc, did+" "+end.says
+			if end.then == tryAgain {
 				previous += fmt.Sprintf("Attempt %d by %s: %s\n", attempt, report.Responder, did)
 				continue
 			}

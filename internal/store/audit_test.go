@@ -99,6 +99,24 @@ func tamper(t *testing.T, s *store.Store, statements ...string) {
 	}
 }
 
+// The database itself refuses what nobody but an attacker would do.
+func TestApprovalsAndPausesAreKept(t *testing.T) {
+	s, _ := aRecord(t)
+	for statement, says := range map[string]string{
+		`UPDATE approvals SET state = 'approved'`:                         "decided once and used once", // it is used
+		`UPDATE approvals SET record = '{}'`:                              "decided once and used once",
+		`DELETE FROM approvals`:                                           "are kept",
+		`UPDATE pauses SET record = '{}'`:                                 "append-only",
+		`DELETE FROM pauses`:                                              "append-only",
+		`UPDATE events SET hash = 'x'`:                                    "append-only",
+		`INSERT INTO events VALUES (99, '', 1, 'note', '', '', NULL, '')`: "are chained",
+	} {
+		if _, err := s.DB().ExecContext(t.Context(), statement); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v", statement, err)
+		}
+	}
+}
+
 func TestTampering(t *testing.T) {
 	cut := `DELETE FROM events WHERE seq > 9`
 	for _, tt := range []struct {
@@ -167,7 +185,7 @@ func TestTampering(t *testing.T) {
 // A head that was kept elsewhere finds what the database alone cannot know: an
 // older copy of everything, key included.
 func TestNotedHead(t *testing.T) {
-	s, path := aRecord(t)
+	s, _ := aRecord(t)
 	noted := audit(t, s, store.AuditCheck{}).Head
 	if got, err := store.ParseHead(noted.String()); err != nil || got != noted {
 		t.Errorf("%s is read as %+v, %v", noted, got, err)
@@ -200,7 +218,6 @@ func TestNotedHead(t *testing.T) {
 	if a := audit(t, s, store.AuditCheck{After: 77}); a.Bad == nil {
 		t.Error("it begins after an event that is not there")
 	}
-	_ = path
 }
 
 // Without its key the seal of the record does not hold, and that is on record.
