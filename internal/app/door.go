@@ -8,6 +8,7 @@ import (
 	"lifeline"
 	"lifeline/internal/config"
 	"lifeline/internal/guard"
+	"lifeline/internal/redact"
 	"lifeline/internal/store"
 	"lifeline/shellpolicy"
 	"lifeline/sshpool"
@@ -31,11 +32,13 @@ type Door struct {
 
 // OpenDoor opens the record and the pool for commands that a person runs.
 func OpenDoor(ctx context.Context, cfg *config.Config, opts DoorOptions) (*Door, error) {
+	redact := newRedactor(cfg)
+	opts.Logger = guardedLog(opts.Logger, redact)
 	record, err := store.Open(ctx, cfg.Store.URL, store.Options{Logger: opts.Logger})
 	if err != nil {
 		return nil, err
 	}
-	door, err := newDoor(cfg, record, newMetrics(), opts)
+	door, err := newDoor(cfg, record, newMetrics(), redact, opts)
 	if err != nil {
 		return nil, errors.Join(err, record.Close())
 	}
@@ -44,10 +47,7 @@ func OpenDoor(ctx context.Context, cfg *config.Config, opts DoorOptions) (*Door,
 }
 
 // newDoor builds the pool and the guard in front of it.
-func newDoor(cfg *config.Config, record guard.Record, m *metrics, opts DoorOptions) (*Door, error) {
-	if opts.Logger == nil {
-		opts.Logger = slog.New(slog.DiscardHandler)
-	}
+func newDoor(cfg *config.Config, record guard.Record, m *metrics, r *redact.Redactor, opts DoorOptions) (*Door, error) {
 	policies := make(map[string]shellpolicy.Policy, len(cfg.Hosts))
 	for name := range cfg.Hosts {
 		policies[name] = Policy(cfg, name)
@@ -57,7 +57,7 @@ func newDoor(cfg *config.Config, record guard.Record, m *metrics, opts DoorOptio
 		return nil, poolError(err)
 	}
 	door, err := guard.New(guard.Config{
-		Policies: policies, Pool: pool, Record: record, Confirm: opts.Confirm,
+		Policies: policies, Pool: pool, Record: record, Confirm: opts.Confirm, Redact: r,
 		MaxChanges: cfg.Respond.MaxChanges, OnVerdict: m.verdict, OnResult: m.result,
 	})
 	if err != nil {

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"lifeline"
+	"lifeline/internal/redact"
 	"lifeline/shellpolicy"
 	"lifeline/sshpool"
 )
@@ -66,6 +67,9 @@ type Config struct {
 	// Confirm is asked when the verdict is ask. nil: such a command is refused
 	// and the refusal says that a person is needed.
 	Confirm Confirm
+	// Redact takes the secrets out of what hosts say before it is recorded or
+	// given to anybody; nil: one that knows none of Lifeline's own.
+	Redact *redact.Redactor
 	// MaxChanges is how many changes one incident may make; 0: 2.
 	MaxChanges int
 	// OnVerdict, if set, sees every verdict, and OnResult every command that was
@@ -91,6 +95,9 @@ func New(cfg Config) (*Guard, error) {
 	}
 	if cfg.MaxChanges == 0 {
 		cfg.MaxChanges = 2
+	}
+	if cfg.Redact == nil {
+		cfg.Redact = redact.New()
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -175,6 +182,7 @@ func (g *Guard) execute(ctx context.Context, cmd lifeline.Command) (lifeline.Com
 		RunTimeout: cmd.Timeout,
 	})
 	describe(&cmd, result, runErr)
+	redactOutput(&cmd, result, g.cfg.Redact)
 	g.cfg.OnResult(cmd)
 	return g.finish(ctx, cmd, lifeline.Command{})
 }
