@@ -70,12 +70,28 @@ func New(known ...string) *Redactor {
 	return r
 }
 
+// passes bounds how often a text is looked at: what was taken out can leave the
+// beginning of a word where there was none before.
+const passes = 4
+
 // Text gives the text without its secrets, and how many there were.
 func (r *Redactor) Text(s string) (string, int) {
-	found := r.find(s)
-	if len(found) == 0 {
+	out := s
+	for range passes {
+		found := r.find(out)
+		if len(found) == 0 {
+			break
+		}
+		out = without(out, found)
+	}
+	if out == s {
 		return s, 0
 	}
+	return out, max(1, strings.Count(out, mark)-strings.Count(s, mark))
+}
+
+// without puts marks in the places of secrets.
+func without(s string, found []span) string {
 	var b strings.Builder
 	b.Grow(len(s))
 	at := 0
@@ -85,7 +101,7 @@ func (r *Redactor) Text(s string) (string, int) {
 		at = f.end
 	}
 	b.WriteString(s[at:])
-	return b.String(), len(found)
+	return b.String()
 }
 
 // Field is Text for a value that has a name, such as a label of an alert: a
