@@ -46,6 +46,7 @@ var mayImport = map[string][]string{
 // inTestsToo lists what the tests of a package may import besides: fakes, and
 // the stages of the walk that a test runs through.
 var inTestsToo = map[string][]string{
+	"internal/cli":           {"internal/llm/llmtest"},
 	"sshpool":                {"sshpool/sshtest"},
 	"internal/llm/anthropic": {"internal/llm/llmtest"},
 	"internal/runbook":       {"runbooks"},

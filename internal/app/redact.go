@@ -34,6 +34,12 @@ func newRedactor(cfg *config.Config) *redact.Redactor {
 	return redact.New(own...)
 }
 
+// NewLog is a log that writes to a handler and never has Lifeline's own secrets,
+// or characters that a terminal obeys, in it.
+func NewLog(cfg *config.Config, h slog.Handler) *slog.Logger {
+	return guardedLog(slog.New(h), newRedactor(cfg))
+}
+
 // guardedLog is a log without secrets and without characters that a terminal
 // obeys.
 func guardedLog(log *slog.Logger, r *redact.Redactor) *slog.Logger {
