@@ -145,9 +145,14 @@ func poolError(err error) error {
 	return &lifeline.Error{Code: lifeline.CodeConfig, Message: "hosts", Err: err, Hint: e.Hint}
 }
 
-// Policy is the effective policy of a host.
+// Policy is the effective policy of a host. On the machine that Lifeline runs on
+// it protects Lifeline itself.
 func Policy(cfg *config.Config, host string) shellpolicy.Policy {
-	p := shellpolicy.Policy{Mode: shellpolicy.Mode(cfg.Hosts[host].Mode)}
+	return policyOf(cfg, host, thisProcess())
+}
+
+func policyOf(cfg *config.Config, host string, s self) shellpolicy.Policy {
+	p := shellpolicy.Policy{Mode: shellpolicy.Mode(cfg.Hosts[host].Mode), Protected: s.protected(cfg, host)}
 	for _, r := range cfg.Policy.Rules {
 		if r.Host == "" || r.Host == host {
 			p.Rules = append(p.Rules, shellpolicy.Rule{
