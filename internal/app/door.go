@@ -58,7 +58,7 @@ func newDoor(cfg *config.Config, record guard.Record, m *metrics, r *redact.Reda
 	}
 	door, err := guard.New(guard.Config{
 		Policies: policies, Pool: pool, Record: record, Confirm: opts.Confirm, Redact: r,
-		MaxChanges: cfg.Respond.MaxChanges, OnVerdict: m.verdict, OnResult: m.result,
+		MaxChanges: cfg.Respond.MaxChanges, ContainAfter: cfg.Respond.ContainAfter, OnVerdict: m.verdict, OnResult: m.result,
 	})
 	if err != nil {
 		return nil, errors.Join(err, pool.Shutdown(context.Background()))

@@ -75,7 +75,7 @@ func TestSecretsDoNotLeave(t *testing.T) {
 		llmtest.Say(llmtest.Call("restart_service", map[string]any{"host": "nexus", "container": "web"})),
 		func(r *llmtest.Request) llmtest.Reply {
 			close(last)
-			return llmtest.Say(llmtest.Call("finish", map[string]any{"claim": "fixed", "summary": "restarted"}))(r)
+			return llmtest.Say(llmtest.Call("finish", map[string]any{"outcome": "fixed", "summary": "restarted"}))(r)
 		},
 	)
 	if err := s.host.Break("container-exited", "web"); err != nil {

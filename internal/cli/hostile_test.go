@@ -58,7 +58,7 @@ func testHostileText(t *testing.T, format string) {
 		llmtest.Say(llmtest.Call("restart_service", map[string]any{"host": "nexus", "container": "web"})),
 		func(r *llmtest.Request) llmtest.Reply {
 			close(last)
-			return llmtest.Say(llmtest.Call("finish", map[string]any{"claim": "fixed", "summary": hostile, "next": hostile}))(r)
+			return llmtest.Say(llmtest.Call("finish", map[string]any{"outcome": "fixed", "summary": hostile, "next": hostile}))(r)
 		},
 	)
 	if err := s.host.Break("container-exited", "web"); err != nil {

@@ -61,6 +61,7 @@ func Default() Config {
 		Responder: "auto",
 		Respond: Respond{
 			MaxChanges:    2,
+			ContainAfter:  1,
 			MaxAttempts:   3,
 			VerifyFor:     Duration(10 * time.Second),
 			VerifyTimeout: Duration(60 * time.Second),

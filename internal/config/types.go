@@ -161,6 +161,10 @@ type Respond struct {
 	// MaxChanges is how many changes may be made to a host for one incident.
 	// Reads do not count.
 	MaxChanges int `yaml:"max_changes" jsonschema:"minimum=1,maximum=100"`
+	// ContainAfter is how many requests of a model that the policy refuses as
+	// destructive or unknown contain an incident: a person then decides about
+	// every further change of it, as in mode suggest.
+	ContainAfter int `yaml:"contain_after" jsonschema:"minimum=1,maximum=100"`
 	// MaxAttempts is how often a responder may try, with or without a change.
 	MaxAttempts int `yaml:"max_attempts" jsonschema:"minimum=1,maximum=100"`
 	// VerifyFor is how long a repaired thing must stay well before it counts.

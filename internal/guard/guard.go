@@ -15,6 +15,7 @@
 package guard
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -52,6 +53,9 @@ type Record interface {
 	RecordIntent(ctx context.Context, cmd lifeline.Command, maxChanges int) (prior *lifeline.Command, err error)
 	RecordResult(ctx context.Context, cmd lifeline.Command) error
 	RecordRefusal(ctx context.Context, cmd lifeline.Command) error
+	// Commands lists an incident's commands in the order in which they were
+	// asked for, refused ones too.
+	Commands(ctx context.Context, incidentID string) ([]lifeline.Command, error)
 }
 
 // Confirm asks a person about a command that the policy will not decide alone.
@@ -72,6 +76,10 @@ type Config struct {
 	Redact *redact.Redactor
 	// MaxChanges is how many changes one incident may make; 0: 2.
 	MaxChanges int
+	// ContainAfter is how many requests of a model that the policy refuses as
+	// destructive or unknown contain an incident, so that a person decides about
+	// every further change of it; 0: 1.
+	ContainAfter int
 	// OnVerdict, if set, sees every verdict, and OnResult every command that was
 	// let through, at its end: for metrics.
 	OnVerdict func(shellpolicy.Verdict)
@@ -93,9 +101,10 @@ func New(cfg Config) (*Guard, error) {
 	case cfg.MaxChanges < 0:
 		return nil, fmt.Errorf("guard: Config.MaxChanges is %d, want 0 or more", cfg.MaxChanges)
 	}
-	if cfg.MaxChanges == 0 {
-		cfg.MaxChanges = 2
+	if cfg.ContainAfter < 0 {
+		return nil, fmt.Errorf("guard: Config.ContainAfter is %d, want 0 or more", cfg.ContainAfter)
 	}
+	cfg.MaxChanges, cfg.ContainAfter = cmp.Or(cfg.MaxChanges, 2), cmp.Or(cfg.ContainAfter, 1)
 	if cfg.Redact == nil {
 		cfg.Redact = redact.New()
 	}
@@ -127,7 +136,10 @@ func (g *Guard) Run(ctx context.Context, req lifeline.CommandRequest) (lifeline.
 		cmd.Rule = "host"
 		return g.refuse(ctx, cmd, fmt.Sprintf("host %q is not configured", req.Host))
 	}
-	verdict := shellpolicy.Judge(req.Command, policy)
+	verdict, err := g.contained(ctx, req, policy, shellpolicy.Judge(req.Command, policy))
+	if err != nil {
+		return cmd, err
+	}
 	g.cfg.OnVerdict(verdict)
 	cmd.Canonical = verdict.Canonical
 	cmd.Class = string(verdict.Class)

@@ -324,9 +324,10 @@ func TestTheResultIsKeptWhenTheCallerIsGone(t *testing.T) {
 func TestNew(t *testing.T) {
 	s := openStore(t)
 	for want, cfg := range map[string]guard.Config{
-		"Config.Pool":       {Record: s},
-		"Config.Record":     {Pool: &journal{}},
-		"Config.MaxChanges": {Pool: &journal{}, Record: s, MaxChanges: -1},
+		"Config.Pool":         {Record: s},
+		"Config.Record":       {Pool: &journal{}},
+		"Config.MaxChanges":   {Pool: &journal{}, Record: s, MaxChanges: -1},
+		"Config.ContainAfter": {Pool: &journal{}, Record: s, ContainAfter: -1},
 	} {
 		if _, err := guard.New(cfg); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v does not name %s", err, want)
