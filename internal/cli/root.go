@@ -97,7 +97,7 @@ person the whole case.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage(cmd, "%v", err)
 	})
-	root.AddCommand(newDemo(g), newServe(g), newExec(g), newIncidents(g), newPolicy(g), newVersion(g))
+	root.AddCommand(newDemo(g), newServe(g), newExec(g), newHosts(g), newIncidents(g), newPolicy(g), newVersion(g))
 	for _, cmd := range allCommands(root) {
 		wrapArgs(cmd)
 	}
