@@ -22,6 +22,7 @@ var mayImport = map[string][]string{
 	"shellpolicy":              {},
 	"runbooks":                 {},
 	"internal/escape":          {},
+	"internal/redact":          {"internal/escape"},
 	"internal/llm":             {"internal/escape"},
 	"internal/llm/anthropic":   {"internal/llm"},
 	"internal/llm/llmtest":     {"internal/llm"},
@@ -34,7 +35,7 @@ var mayImport = map[string][]string{
 	"internal/agent":           {".", "internal/llm", "internal/escape"},
 	"internal/tool":            {".", "internal/llm", "internal/escape"},
 	"internal/runbook":         {".", "internal/llm", "internal/escape"},
-	"internal/guard":           {".", "shellpolicy", "sshpool"},
+	"internal/guard":           {".", "shellpolicy", "sshpool", "internal/redact"},
 	"internal/respond":         {".", "internal/agent", "internal/runbook", "internal/tool", "internal/llm"},
 	"internal/lab":             {".", "sshpool/sshtest"},
 	"internal/app":             {"*"}, // everything except internal/cli and cmd
@@ -45,6 +46,7 @@ var mayImport = map[string][]string{
 // inTestsToo lists what the tests of a package may import besides: fakes, and
 // the stages of the walk that a test runs through.
 var inTestsToo = map[string][]string{
+	"internal/cli":           {"internal/llm/llmtest"},
 	"sshpool":                {"sshpool/sshtest"},
 	"internal/llm/anthropic": {"internal/llm/llmtest"},
 	"internal/runbook":       {"runbooks"},

@@ -65,6 +65,9 @@ type Command struct {
 	Stdout    []byte `json:"stdout,omitempty"`
 	Stderr    []byte `json:"stderr,omitempty"`
 	Truncated bool   `json:"truncated,omitempty"`
+	// Redacted counts the secrets that were taken out of Stdout, Stderr and
+	// Error before anybody saw them.
+	Redacted int `json:"redacted,omitempty"`
 	// Kill says what was done to end the remote process and whether it was
 	// confirmed; "" if nothing was.
 	Kill   string `json:"kill,omitempty"`

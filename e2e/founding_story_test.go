@@ -35,10 +35,9 @@ func TestFoundingStory(t *testing.T) {
 			call("execute_safe_command", "command", "free -m"),
 		),
 		llmtest.Say(
-			llmtest.Text("It was stopped and exited 0. Before I start it: would a clean-up help, and is the host under load?"),
+			llmtest.Text("It was stopped and exited 0. Before I start it: is the host under load?"),
 			call("execute_safe_command", "command", "uptime"),
 			call("execute_safe_command", "command", "docker inspect --format '{{.State.Status}} {{.State.ExitCode}} {{.State.OOMKilled}}' "+scrypted),
-			call("execute_safe_command", "command", "docker system prune --all --force --volumes"),
 			call("gather_logs", "container", scrypted, "lines", 50),
 		),
 		llmtest.Say(
@@ -48,10 +47,11 @@ func TestFoundingStory(t *testing.T) {
 		),
 		llmtest.Say(call("restart_service", "container", scrypted)),
 		llmtest.Say(
-			llmtest.Text("Does it stay up?"),
+			llmtest.Text("Does it stay up? And a clean-up would do no harm."), // from here on it may change nothing
 			call("check_service_status", "container", scrypted),
 			call("gather_logs", "container", scrypted, "lines", 20),
 			call("execute_safe_command", "command", "docker ps --filter name="+scrypted),
+			call("execute_safe_command", "command", "docker system prune --all --force --volumes"),
 		),
 		llmtest.Say(llmtest.Call("finish", map[string]any{
 			"outcome": "fixed",
@@ -124,8 +124,8 @@ func assertConversation(t *testing.T, model *llmtest.Server) {
 		{0, 1, "exited", false},
 		{0, 2, scrypted, false},
 		{1, 1, "exited 0 false", false},
-		{1, 2, "prune", true}, // refused, and told why
 		{4, 0, "running", false},
+		{4, 3, "prune", true}, // refused, and told why
 	} {
 		if want.turn >= len(got) || want.result >= len(got[want.turn]) {
 			t.Fatalf("answer %d of the model got %d results", want.turn+1, len(got[want.turn]))

@@ -47,10 +47,8 @@ type App struct {
 // New opens the database and builds every part. Nothing listens and nothing
 // runs before Start. After an error there is nothing to stop.
 func New(ctx context.Context, cfg *config.Config, opts Options) (_ *App, err error) {
-	a := &App{cfg: cfg, log: opts.Logger, hub: timeline.NewHub()}
-	if a.log == nil {
-		a.log = slog.New(slog.DiscardHandler)
-	}
+	redact := newRedactor(cfg)
+	a := &App{cfg: cfg, log: guardedLog(opts.Logger, redact), hub: timeline.NewHub()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.Stop(context.WithoutCancel(ctx)))
@@ -68,7 +66,7 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (_ *App, err err
 	})
 	a.logHead(ctx)
 
-	a.door, err = newDoor(cfg, a.store, metrics, DoorOptions{Logger: a.log})
+	a.door, err = newDoor(cfg, a.store, metrics, redact, DoorOptions{Logger: a.log})
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +102,7 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (_ *App, err err
 	}
 	mux := http.NewServeMux()
 	hooks, err := intake.Handler(intake.Config{
-		Receiver: metrics.counting(triaged), Logger: a.log,
+		Receiver: metrics.counting(redacting(redact, triaged)), Logger: a.log,
 		Auth: intake.Auth{Username: secrets.Username, Password: secrets.Password, Token: secrets.Token},
 	})
 	if err != nil {

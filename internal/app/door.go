@@ -9,6 +9,7 @@ import (
 	"lifeline"
 	"lifeline/internal/config"
 	"lifeline/internal/guard"
+	"lifeline/internal/redact"
 	"lifeline/internal/store"
 	"lifeline/shellpolicy"
 	"lifeline/sshpool"
@@ -32,11 +33,13 @@ type Door struct {
 
 // OpenDoor opens the record and the pool for commands that a person runs.
 func OpenDoor(ctx context.Context, cfg *config.Config, opts DoorOptions) (*Door, error) {
+	redact := newRedactor(cfg)
+	opts.Logger = guardedLog(opts.Logger, redact)
 	record, err := store.Open(ctx, cfg.Store.URL, store.Options{Logger: opts.Logger})
 	if err != nil {
 		return nil, err
 	}
-	door, err := newDoor(cfg, record, newMetrics(), opts)
+	door, err := newDoor(cfg, record, newMetrics(), redact, opts)
 	if err != nil {
 		return nil, errors.Join(err, record.Close())
 	}
@@ -45,10 +48,7 @@ func OpenDoor(ctx context.Context, cfg *config.Config, opts DoorOptions) (*Door,
 }
 
 // newDoor builds the pool and the guard in front of it.
-func newDoor(cfg *config.Config, record guard.Record, m *metrics, opts DoorOptions) (*Door, error) {
-	if opts.Logger == nil {
-		opts.Logger = slog.New(slog.DiscardHandler)
-	}
+func newDoor(cfg *config.Config, record guard.Record, m *metrics, redactor *redact.Redactor, opts DoorOptions) (*Door, error) {
 	policies := make(map[string]shellpolicy.Policy, len(cfg.Hosts))
 	identities := make(map[string]string, len(cfg.Hosts))
 	for name := range cfg.Hosts {
@@ -60,7 +60,8 @@ func newDoor(cfg *config.Config, record guard.Record, m *metrics, opts DoorOptio
 	}
 	r := cfg.Respond
 	door, err := guard.New(guard.Config{
-		Policies: policies, Pool: pool, Record: record, Identities: identities, Confirm: opts.Confirm, ApprovalTimeout: r.ApprovalTimeout.D(),
+		Policies: policies, Pool: pool, Record: record, Identities: identities, Redact: redactor,
+		Confirm: opts.Confirm, ApprovalTimeout: r.ApprovalTimeout.D(), ContainAfter: r.ContainAfter,
 		MaxChanges: r.MaxChanges, MaxChangesPerHostHour: r.MaxChangesPerHostHour, MaxChangesPerDay: r.MaxChangesPerDay,
 		OnVerdict: m.verdict, OnResult: m.result,
 	})
@@ -149,9 +150,14 @@ func poolError(err error) error {
 	return &lifeline.Error{Code: lifeline.CodeConfig, Message: "hosts", Err: err, Hint: e.Hint}
 }
 
-// Policy is the effective policy of a host.
+// Policy is the effective policy of a host. On the machine that Lifeline runs on
+// it protects Lifeline itself.
 func Policy(cfg *config.Config, host string) shellpolicy.Policy {
-	p := shellpolicy.Policy{Mode: shellpolicy.Mode(cfg.Hosts[host].Mode)}
+	return policyOf(cfg, host, thisProcess())
+}
+
+func policyOf(cfg *config.Config, host string, s self) shellpolicy.Policy {
+	p := shellpolicy.Policy{Mode: shellpolicy.Mode(cfg.Hosts[host].Mode), Protected: s.protected(cfg, host)}
 	for _, r := range cfg.Policy.Rules {
 		if r.Host == "" || r.Host == host {
 			p.Rules = append(p.Rules, shellpolicy.Rule{

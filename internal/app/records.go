@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 
 	"lifeline"
 	"lifeline/internal/config"
+	"lifeline/internal/escape"
 	"lifeline/internal/store"
 	"lifeline/internal/timeline"
 )
@@ -87,8 +89,13 @@ func (r *Records) WriteIncident(ctx context.Context, w io.Writer, id string, f F
 }
 
 func writeJSON(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
-	return enc.Encode(v)
+	if err := enc.Encode(v); err != nil {
+		return err
+	}
+	_, err := w.Write(escape.JSON(b.Bytes()))
+	return err
 }

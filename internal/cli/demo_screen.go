@@ -236,10 +236,11 @@ func (d *demo) compare(ctx context.Context, f *demoFigures, commands []lifeline.
 // end prints the figures.
 func (s *demoScreen) end(f demoFigures, kept string) error {
 	if s.figures != nil {
-		enc := json.NewEncoder(s.figures)
-		enc.SetEscapeHTML(false)
-		enc.SetIndent("", "  ")
-		if err := enc.Encode(f); err != nil {
+		text, err := json.MarshalIndent(f, "", "  ")
+		if err != nil {
+			return fmt.Errorf("print the figures: %w", err)
+		}
+		if _, err := fmt.Fprintf(s.figures, "%s\n", escape.JSON(text)); err != nil {
 			return fmt.Errorf("print the figures: %w", err)
 		}
 	}

@@ -112,7 +112,7 @@ func (p execPrinter) result(r execResult) {
 	if why := r.explain(); why != "" || c.Outcome != lifeline.OutcomeExited {
 		fmt.Fprintf(p.std.Err, "lifeline: %s: %s: %s\n", c.Host, outcome(c), escape.Line(why))
 		if c.Hint != "" {
-			fmt.Fprintf(p.std.Err, "  %s\n", strings.ReplaceAll(c.Hint, "\n", "\n  "))
+			fmt.Fprintf(p.std.Err, "  %s\n", strings.ReplaceAll(escape.Text(c.Hint), "\n", "\n  "))
 		}
 	}
 }
@@ -128,11 +128,22 @@ func (p execPrinter) summary(s execSummary) {
 	}
 }
 
+// writeJSON writes one JSON object on a line of its own. Whoever shows it to a
+// person shows no character that a terminal obeys.
+func writeJSON(w io.Writer, v any) error {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return err
+	}
+	_, err := w.Write(escape.JSON(b.Bytes()))
+	return err
+}
+
 // line prints one JSON object on a line of its own.
 func (p execPrinter) line(v any) {
-	enc := json.NewEncoder(p.std.Out)
-	enc.SetEscapeHTML(false)
-	_ = enc.Encode(v) // a closed pipe is the reader's choice
+	_ = writeJSON(p.std.Out, v) // a closed pipe is the reader's choice
 }
 
 // write prints a host's output: as it is to a file or a pipe, but with control
@@ -161,7 +172,7 @@ func outcome(c lifeline.Command) string {
 			return fmt.Sprintf("exited %d", *c.ExitStatus)
 		}
 	case lifeline.OutcomeSignaled:
-		return "ended by signal " + c.Signal
+		return "ended by signal " + escape.Line(c.Signal)
 	}
 	return strings.ReplaceAll(string(c.Outcome), "_", " ")
 }

@@ -92,8 +92,6 @@ func checkLines(out io.Writer, in io.Reader, policy shellpolicy.Policy, asJSON b
 	lines := bufio.NewScanner(in)
 	lines.Buffer(nil, 4<<20)
 	buffered := bufio.NewWriter(out)
-	enc := json.NewEncoder(buffered)
-	enc.SetEscapeHTML(false)
 	for n := 1; lines.Scan(); n++ {
 		command, err := commandOf(lines.Text())
 		if err != nil {
@@ -105,7 +103,7 @@ func checkLines(out io.Writer, in io.Reader, policy shellpolicy.Policy, asJSON b
 		}
 		v := shellpolicy.Judge(command, policy)
 		if asJSON {
-			if err := enc.Encode(v); err != nil {
+			if err := writeJSON(buffered, v); err != nil {
 				return err
 			}
 			continue
@@ -160,7 +158,7 @@ func newPolicyExplain(g *globals) *cobra.Command {
 			}
 			v := shellpolicy.Judge(command, policy)
 			if f.json {
-				return json.NewEncoder(g.std.Out).Encode(v)
+				return writeJSON(g.std.Out, v)
 			}
 			return explain(g.std.Out, v, command, policy)
 		},

@@ -16,7 +16,9 @@ import (
 	"golang.org/x/term"
 
 	"lifeline"
+	"lifeline/internal/app"
 	"lifeline/internal/config"
+	"lifeline/internal/escape"
 )
 
 // IO is where a command reads and writes.
@@ -55,9 +57,9 @@ func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)
 
 // report prints what happened and what to type next.
 func report(w io.Writer, err error) {
-	fmt.Fprintf(w, "lifeline: %v\n", err)
+	fmt.Fprintf(w, "lifeline: %s\n", escape.Text(err.Error()))
 	if e, ok := errors.AsType[*lifeline.Error](err); ok && e.Hint != "" {
-		for line := range strings.SplitSeq(e.Hint, "\n") {
+		for line := range strings.SplitSeq(escape.Text(e.Hint), "\n") {
 			fmt.Fprintf(w, "  %s\n", line)
 		}
 	}
@@ -95,7 +97,7 @@ person the whole case.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage(cmd, "%v", err)
 	})
-	root.AddCommand(newDemo(g), newServe(g), newExec(g), newBench(g), newIncidents(g), newApprovals(g), newApprove(g), newDeny(g),
+	root.AddCommand(newDemo(g), newServe(g), newExec(g), newBench(g), newHosts(g), newIncidents(g), newApprovals(g), newApprove(g), newDeny(g),
 		newPause(g), newResume(g), newStatus(g), newAudit(g), newPolicy(g), newVersion(g))
 	for _, cmd := range allCommands(root) {
 		wrapArgs(cmd)
@@ -163,9 +165,9 @@ func (g *globals) logger(cfg *config.Config) (*slog.Logger, error) {
 	options := &slog.HandlerOptions{Level: level}
 	switch cfg.Log.Format {
 	case "", "text":
-		return slog.New(slog.NewTextHandler(g.std.Err, options)), nil
+		return app.NewLog(cfg, slog.NewTextHandler(g.std.Err, options)), nil
 	case "json":
-		return slog.New(slog.NewJSONHandler(g.std.Err, options)), nil
+		return app.NewLog(cfg, slog.NewJSONHandler(g.std.Err, options)), nil
 	}
 	return nil, &lifeline.Error{Code: lifeline.CodeUsage, Message: fmt.Sprintf("log format %q: want text or json", cfg.Log.Format)}
 }

@@ -64,6 +64,7 @@ func Default() Config {
 			MaxChangesPerHostHour: 6,
 			MaxChangesPerDay:      50,
 			ApprovalTimeout:       Duration(30 * time.Minute),
+			ContainAfter:          1,
 			MaxAttempts:           3,
 			VerifyFor:             Duration(10 * time.Second),
 			VerifyTimeout:         Duration(60 * time.Second),

@@ -37,6 +37,9 @@ type Config struct {
 	Targets Targets `yaml:"targets"`
 	// Policy holds your rules about commands, besides the built-in policy.
 	Policy Policy `yaml:"policy"`
+	// Protect names what no change may touch, on any host, whatever the rules
+	// say.
+	Protect Protect `yaml:"protect"`
 	// Log says how the log looks. It goes to standard error.
 	Log Log `yaml:"log"`
 
@@ -167,6 +170,10 @@ type Respond struct {
 	// ApprovalTimeout is how long a person may take to approve a change that the
 	// policy asks about (lifeline approvals). No answer is a no.
 	ApprovalTimeout Duration `yaml:"approval_timeout"`
+	// ContainAfter is how many requests of a model that the policy refuses as
+	// destructive or unknown contain an incident: a person then decides about
+	// every further change of it, as in mode suggest.
+	ContainAfter int `yaml:"contain_after" jsonschema:"minimum=1,maximum=100"`
 	// MaxAttempts is how often a responder may try, with or without a change.
 	MaxAttempts int `yaml:"max_attempts" jsonschema:"minimum=1,maximum=100"`
 	// VerifyFor is how long a repaired thing must stay well before it counts.
@@ -214,6 +221,19 @@ type Rule struct {
 	Decision string `yaml:"decision" jsonschema:"enum=allow,enum=ask,enum=deny"`
 	// Reason is shown to whoever asks why.
 	Reason string `yaml:"reason"`
+}
+
+// Protect names what no change may touch. Built in are the SSH server, the
+// network, the firewall, and everything whose name begins with lifeline; besides
+// these, Lifeline protects the systemd unit and the container that it runs in
+// where it can tell. A container of another name, its service in a compose file,
+// and what Lifeline depends on beyond that go here.
+type Protect struct {
+	// Units are systemd units: postgresql.service. A name that ends with @ stands
+	// for every instance.
+	Units List `yaml:"units"`
+	// Containers are docker containers and compose services, by name.
+	Containers List `yaml:"containers"`
 }
 
 // Log says how the log looks.

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"lifeline"
 )
 
 // Validate finds values that cannot work, all at once. It looks at nothing
@@ -24,6 +26,7 @@ func (c *Config) Validate() error {
 	v.store()
 	v.targets()
 	v.policy()
+	v.protect()
 	return v.found.err(c.File())
 }
 
@@ -314,6 +317,20 @@ func (v *validator) policy() {
 		}
 		if r.Host != "" {
 			v.configured(field+".host", r.Host)
+		}
+	}
+}
+
+func (v *validator) protect() {
+	for _, list := range []struct {
+		name  string
+		kind  lifeline.TargetKind
+		names List
+	}{{"units", lifeline.TargetUnit, v.cfg.Protect.Units}, {"containers", lifeline.TargetContainer, v.cfg.Protect.Containers}} {
+		for i, name := range list.names {
+			if err := list.kind.CheckName(name); err != nil {
+				v.complain(fmt.Sprintf("protect.%s[%d]", list.name, i), err.Error(), "")
+			}
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -44,6 +45,27 @@ func escape(s string, lines bool) string {
 		i += size
 	}
 	return b.String()
+}
+
+// JSON is a JSON text in which what Line would spell out stands as \u escapes, so
+// that it reads the same to a program and harmless to a person. Outside of
+// strings JSON has no such characters.
+func JSON(text []byte) []byte {
+	var b []byte
+	for i := 0; i < len(text); {
+		r, size := utf8.DecodeRune(text[i:])
+		switch {
+		case r < utf8.RuneSelf && r != 0x7f || r == utf8.RuneError || !hidden(r):
+			b = append(b, text[i:i+size]...)
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			b = fmt.Appendf(b, `\u%04x\u%04x`, high, low)
+		default:
+			b = fmt.Appendf(b, `\u%04x`, r)
+		}
+		i += size
+	}
+	return b
 }
 
 // hidden reports whether a character changes how others look or is not seen

@@ -1,6 +1,8 @@
 package escape_test
 
 import (
+	"encoding/json"
+	"errors"
 	"os/exec"
 	"strings"
 	"testing"
@@ -88,6 +90,24 @@ func FuzzEscape(f *testing.F) {
 			t.Errorf("%q was changed to %q", in, line)
 		}
 	})
+}
+
+// What JSON says is the same after JSON, and nothing in it is obeyed.
+func TestJSON(t *testing.T) {
+	for _, in := range []string{"", "plain é 漢", "a\x1b[31m\u202e\xff\n\t\U000e0061\x7f\u0085\u2028\ufeff\ufe0f", "\ufffd"} {
+		raw, err := json.Marshal(map[string]string{"key": in})
+		if err != nil {
+			t.Fatal(err)
+		}
+		out := escape.JSON(raw)
+		if got := escape.Line(string(out)); got != string(out) {
+			t.Errorf("%q is obeyed in %q", in, out)
+		}
+		var before, after map[string]string
+		if err := errors.Join(json.Unmarshal(raw, &before), json.Unmarshal(out, &after)); err != nil || before["key"] != after["key"] {
+			t.Errorf("%q reads %q afterwards, %q before: %v", in, after["key"], before["key"], err)
+		}
+	}
 }
 
 func TestWord(t *testing.T) {

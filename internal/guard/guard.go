@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"lifeline"
+	"lifeline/internal/redact"
 	"lifeline/shellpolicy"
 	"lifeline/sshpool"
 )
@@ -59,6 +60,9 @@ type Record interface {
 	// has its Digest, and gives cmd as it is on record: not run.
 	RequestApproval(ctx context.Context, cmd lifeline.Command, valid time.Duration, limits lifeline.Limits) (lifeline.Command, error)
 	Paused(ctx context.Context) (lifeline.Pause, error)
+	// Commands lists an incident's commands in the order in which they were
+	// asked for, refused ones too.
+	Commands(ctx context.Context, incidentID string) ([]lifeline.Command, error)
 }
 
 // Confirm asks a person about a command that the policy will not decide alone.
@@ -85,6 +89,13 @@ type Config struct {
 	// MaxChangesPerHostHour and MaxChangesPerDay bound the changes of all
 	// incidents on one host and on all of them; 0: no bound.
 	MaxChangesPerHostHour, MaxChangesPerDay int
+	// Redact takes the secrets out of what hosts say before it is recorded or
+	// given to anybody; nil: one that knows none of Lifeline's own.
+	Redact *redact.Redactor
+	// ContainAfter is how many requests of a model that the policy refuses as
+	// destructive or unknown contain an incident, so that a person decides about
+	// every further change of it; 0: 1.
+	ContainAfter int
 	// OnVerdict, if set, sees every verdict, and OnResult every command that was
 	// let through, at its end: for metrics.
 	OnVerdict func(shellpolicy.Verdict)
@@ -112,9 +123,12 @@ func New(cfg Config) (*Guard, error) {
 		return nil, fmt.Errorf("guard: Config.MaxChangesPerHostHour is %d and Config.MaxChangesPerDay %d, want 0 or more", cfg.MaxChangesPerHostHour, cfg.MaxChangesPerDay)
 	case cfg.ApprovalTimeout < 0:
 		return nil, fmt.Errorf("guard: Config.ApprovalTimeout is %s, want 0 or more", cfg.ApprovalTimeout)
+	case cfg.ContainAfter < 0:
+		return nil, fmt.Errorf("guard: Config.ContainAfter is %d, want 0 or more", cfg.ContainAfter)
 	}
-	if cfg.MaxChanges == 0 {
-		cfg.MaxChanges = 2
+	cfg.MaxChanges, cfg.ContainAfter = cmp.Or(cfg.MaxChanges, 2), cmp.Or(cfg.ContainAfter, 1)
+	if cfg.Redact == nil {
+		cfg.Redact = redact.New()
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -145,7 +159,10 @@ func (g *Guard) Run(ctx context.Context, req lifeline.CommandRequest) (lifeline.
 		cmd.Rule = "host"
 		return g.refuse(ctx, cmd, fmt.Sprintf("host %q is not configured", req.Host))
 	}
-	verdict := shellpolicy.Judge(req.Command, policy)
+	verdict, err := g.contained(ctx, req, policy, shellpolicy.Judge(req.Command, policy))
+	if err != nil {
+		return cmd, err
+	}
 	g.cfg.OnVerdict(verdict)
 	cmd.Canonical = verdict.Canonical
 	cmd.Class = string(verdict.Class)
@@ -197,6 +214,7 @@ func (g *Guard) execute(ctx context.Context, cmd lifeline.Command) (lifeline.Com
 		RunTimeout: cmd.Timeout,
 	})
 	describe(&cmd, result, runErr)
+	redactOutput(&cmd, result, g.cfg.Redact)
 	g.cfg.OnResult(cmd)
 	return g.finish(ctx, cmd, lifeline.Command{})
 }

@@ -1,0 +1,155 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"lifeline"
+	"lifeline/internal/lab"
+	"lifeline/internal/llm/llmtest"
+)
+
+// forms are a secret as a file may hold it: as it is, in hexadecimal, or within
+// base64 at any of its three positions.
+func forms(secret string) [][]byte {
+	list := [][]byte{[]byte(secret), []byte(hex.EncodeToString([]byte(secret)))}
+	for shift := range 3 {
+		encoded := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("x", shift) + secret))
+		list = append(list, []byte(encoded[4:len(encoded)-4]))
+	}
+	return list
+}
+
+// Canaries are laid out wherever a host and an alert can hold a secret. A model
+// reads all of it, and an owner's rule lets it read more than the policy would.
+// None is anywhere afterwards.
+func TestSecretsDoNotLeave(t *testing.T) {
+	canaries := map[string]string{
+		"a password in a container's environment":       "canary1 of four words",
+		"a token in a container's environment":          "canary2kQ9xZ7",
+		"a database URL in a container's environment":   "canary3!pw",
+		"a header in a log":                             "canary4Zx81LmNqPw0",
+		"a URL in a log":                                "canary5-cache",
+		"a token in a log":                              "gh" + "p_canary6abcdefghijklmnopqrstuvwxyz01",
+		"a flag in a log":                               "canary7-flag",
+		"a private key in a log":                        "Y2FuYXJ5OGNhbmFyeThjYW5hcnk4Y2FuYXJ5OGNhbmFyeThjYW5hcnk4",
+		"a label of an alert":                           "canary9 label",
+		"an annotation of an alert":                     "canary10-note",
+		"the key of the model, in a log":                ownKey,
+		"the webhook's token, in an alert":              ownToken,
+		"a link of an alert's annotation":               "canary11link",
+		"a JSON line in a log":                          "canary12 json",
+		"a secret on the command line of a container":   "canary13-args",
+		"a secret in a log line that is printed to err": "canary14-err",
+	}
+	world := func(w *lab.World) {
+		w.AddContainer(lab.ContainerSpec{
+			Name: "web", Image: "shop:1", Command: []string{"serve", "--requirepass", canaries["a secret on the command line of a container"]},
+			Env: []string{"DB_PASSWORD=" + canaries["a password in a container's environment"], "API_TOKEN=" + canaries["a token in a container's environment"],
+				"DATABASE_URL=postgres://app:" + canaries["a database URL in a container's environment"] + "@db:5432/shop"},
+			StartLog: []string{
+				"> Authorization: Bearer " + canaries["a header in a log"],
+				"connecting to redis://:" + canaries["a URL in a log"] + "@cache:6379/0",
+				"cloning with " + canaries["a token in a log"] + " now",
+				"exec: app --password " + canaries["a flag in a log"] + " --port 80",
+				"-----BEGIN PRIVATE" + " KEY-----", canaries["a private key in a log"], "-----END PRIVATE" + " KEY-----",
+				"calling the model with " + ownKey,
+				`{"level":"info","client_secret":"` + canaries["a JSON line in a log"] + `"}`,
+				"Error: login failed, password=" + canaries["a secret in a log line that is printed to err"],
+			},
+		})
+	}
+	last := make(chan struct{})
+	see := func(command string) llmtest.Block {
+		return llmtest.Call("execute_safe_command", map[string]any{"host": "nexus", "command": command})
+	}
+	s := startService(t, world, "text", "policy: {rules: [{program: docker, args: [inspect], decision: allow, reason: a test of what it would show}]}",
+		llmtest.Say(llmtest.Call("gather_logs", map[string]any{"host": "nexus", "container": "web"}), see("docker inspect web"),
+			see("docker ps --all --no-trunc"), see("docker top web"), see("docker logs --tail 3 web | head -c 4096")),
+		llmtest.Say(llmtest.Call("restart_service", map[string]any{"host": "nexus", "container": "web"})),
+		func(r *llmtest.Request) llmtest.Reply {
+			close(last)
+			return llmtest.Say(llmtest.Call("finish", map[string]any{"outcome": "fixed", "summary": "restarted"}))(r)
+		},
+	)
+	if err := s.host.Break("container-exited", "web"); err != nil {
+		t.Fatal(err)
+	}
+	labels := map[string]string{"api_token": canaries["a label of an alert"]}
+	annotations := map[string]string{
+		"summary":     "web is down, its password=" + canaries["an annotation of an alert"] + " was rejected",
+		"description": "see https://ops:" + canaries["a link of an alert's annotation"] + "@wiki/x, or post with " + ownToken,
+	}
+	s.post(t, lifeline.AlertFiring, labels, annotations)
+	<-last
+	s.post(t, lifeline.AlertResolved, labels, annotations)
+	s.log.until(t, `incident_ended incident=\S+ state=(\S+)`)
+
+	shown := map[string]string{
+		"incidents":                 s.command(t, "incidents"),
+		"incidents --json":          s.command(t, "incidents", "--json"),
+		"incidents show":            s.command(t, "incidents", "show", "inc_"),
+		"incidents show --json":     s.command(t, "incidents", "show", "inc_", "--json"),
+		"incidents show --markdown": s.command(t, "incidents", "show", "inc_", "--markdown"),
+		"exec":                      s.command(t, "exec", "--yes", "nexus", "--", "docker inspect web; docker logs web"),
+		"exec --json":               s.command(t, "exec", "--yes", "--json", "nexus", "--", "docker inspect web; docker logs web"),
+	}
+	c := s.caseOf(t)
+	var screen bytes.Buffer
+	demo := &demoScreen{out: &screen, start: time.Now()}
+	for _, e := range c.Events {
+		demo.event(e)
+	}
+	shown["the screen of the demo"] = screen.String()
+	for i, r := range s.model.Requests() {
+		shown["request to the model "+string(rune('1'+i))] = string(r.Body)
+	}
+	s.stop()
+	shown["the log"] = s.log.String()
+	own := map[string]bool{"model-key": true, "webhook-token": true, "nexus.key": true, "lifeline.yaml": true}
+	files, err := filepath.Glob(filepath.Join(s.dir, "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !own[filepath.Base(file)] {
+			shown["the file "+filepath.Base(file)] = string(data)
+		}
+	}
+
+	for where, text := range shown {
+		for what, canary := range canaries {
+			for _, form := range forms(canary) {
+				if i := strings.Index(text, string(form)); i >= 0 {
+					t.Errorf("%s is in %s: …%.160q…", what, where, text[max(0, i-60):min(len(text), i+60)])
+				}
+			}
+		}
+	}
+	// The canaries were there to be seen.
+	redacted := 0
+	for _, cmd := range c.Commands {
+		redacted += cmd.Redacted
+		if strings.HasPrefix(cmd.Canonical, "docker inspect web") && !strings.Contains(string(cmd.Stdout), "DB_PASSWORD=[redacted: password]") {
+			t.Errorf("docker inspect did not show the environment: %s", cmd.Stdout)
+		}
+	}
+	if redacted < 15 || c.Incident.State != lifeline.StateResolved {
+		t.Errorf("%d secrets redacted, incident %s: %s", redacted, c.Incident.State, c.Incident.Reason)
+	}
+	for _, where := range []string{"request to the model 2", "the file lifeline.db", "incidents show", "exec --json"} {
+		if !strings.Contains(shown[where], "[redacted: ") {
+			t.Errorf("nothing was redacted in %s, so it proves nothing", where)
+		}
+	}
+}
