@@ -147,6 +147,9 @@ func TestSecretsDoNotLeave(t *testing.T) {
 	if redacted < 15 || c.Incident.State != lifeline.StateResolved {
 		t.Errorf("%d secrets redacted, incident %s: %s", redacted, c.Incident.State, c.Incident.Reason)
 	}
+	if !strings.Contains(shown["exec"], "taken out of the output, as they look like secrets") || !strings.Contains(shown["exec --json"], `"redacted":`) {
+		t.Errorf("exec does not say that its output is not whole:\n%s", shown["exec"])
+	}
 	for _, where := range []string{"request to the model 2", "the file lifeline.db", "incidents show", "exec --json"} {
 		if !strings.Contains(shown[where], "[redacted: ") {
 			t.Errorf("nothing was redacted in %s, so it proves nothing", where)

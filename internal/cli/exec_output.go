@@ -29,6 +29,7 @@ type execLine struct {
 	Stdout         string           `json:"stdout"`
 	Stderr         string           `json:"stderr"`
 	Truncated      bool             `json:"truncated"`
+	Redacted       int              `json:"redacted,omitempty"` // secrets taken out of the outputs
 	Reused         bool             `json:"reused"`
 	QueueSeconds   float64          `json:"queue_seconds"`
 	ConnectSeconds float64          `json:"connect_seconds"`
@@ -98,7 +99,7 @@ func (p execPrinter) result(r execResult) {
 	if p.json {
 		p.line(execLine{
 			Host: c.Host, Command: c.Command, Outcome: c.Outcome, ExitStatus: c.ExitStatus,
-			Stdout: validText(c.Stdout), Stderr: validText(c.Stderr), Truncated: c.Truncated, Reused: c.Reused,
+			Stdout: validText(c.Stdout), Stderr: validText(c.Stderr), Truncated: c.Truncated, Redacted: c.Redacted, Reused: c.Reused,
 			QueueSeconds: c.Queue.Seconds(), ConnectSeconds: c.Connect.Seconds(), RunSeconds: c.Run.Seconds(),
 			Error: r.explain(), Hint: c.Hint,
 		})
@@ -109,6 +110,9 @@ func (p execPrinter) result(r execResult) {
 	}
 	write(p.std.Out, c.Stdout)
 	write(p.std.Err, c.Stderr)
+	if c.Redacted > 0 {
+		fmt.Fprintf(p.std.Err, "lifeline: %s: %d taken out of the output, as they look like secrets\n", c.Host, c.Redacted)
+	}
 	if why := r.explain(); why != "" || c.Outcome != lifeline.OutcomeExited {
 		fmt.Fprintf(p.std.Err, "lifeline: %s: %s: %s\n", c.Host, outcome(c), escape.Line(why))
 		if c.Hint != "" {

@@ -133,7 +133,7 @@ func (s *scan) quoteEnd(i int, quote string) int {
 			return i
 		case c == quote[0] && strings.HasPrefix(text[i:], quote):
 			return i
-		case c == '\\' && quote[0] != '\\' && i+1 < len(text): // what it escapes is part of the text
+		case c == '\\' && quote[0] != '\\' && i+1 < len(text) && text[i+1] >= ' ': // what it escapes is part of the text
 			i++
 		}
 		i++

@@ -74,6 +74,7 @@ func TestText(t *testing.T) {
 		{"PWD=/srv OLDPWD=/", "PWD=/srv OLDPWD=/"},
 		// Structured text.
 		{`{"user":"a","password":"x \" y","n":1}`, `{"user":"a","password":"[redacted: password]","n":1}`},
+		{"\"password=x\\\ny", "\"password=[redacted: password]\ny"},
 		{`{\"password\":\"x\",\"n\":1}`, `{\"password\":\"[redacted: password]\",\"n\":1}`},
 		{"password: hunter2", "password: [redacted: password]"},
 		{"PrivateKey = " + letters(9, 43) + "=", "PrivateKey = [redacted: password]"},
