@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -22,8 +23,7 @@ import (
 type cutter struct {
 	mu    sync.Mutex
 	conns map[net.Conn]bool
-	// answers counts what has come back from sshd since the last cut, in reads.
-	// A hook that is set sees each before it is passed on; true cuts the way.
+	// hook, if set, sees each packet before it is passed on; true cuts the way.
 	hook func(fromServer bool, chunk int) bool
 }
 
@@ -159,6 +159,27 @@ func TestTheWayToSSHDIsCut(t *testing.T) {
 				t.Errorf("reported as %s, ran %d times", r.Outcome, times)
 			}
 		})
+	}
+}
+
+// Cut in the middle of the output: what had come is kept, and the command is not
+// run again.
+func TestTheWayToSSHDIsCutInTheOutput(t *testing.T) {
+	dir := newDir(t)
+	server := startSSHD(t, dir)
+	way := newCutter()
+	pool := newPool(t, server, func(c *sshpool.Config) { c.Dial = way.dial })
+	for range 10 {
+		r, err := pool.Run(t.Context(), "nexus", sshpool.Command{
+			Script: "echo begun; exec sleep 2", Shell: "/bin/sh",
+			OnLine: func(sshpool.Stream, []byte) { go way.cut() },
+		})
+		if e, ok := errors.AsType[*sshpool.Error](err); !ok || e.Kind != sshpool.KindLost || r.Outcome != sshpool.Unknown || r.Tries != 1 || string(r.Stdout.Bytes()) != "begun\n" {
+			t.Errorf("%+v, %v", r, err)
+		}
+	}
+	if s := pool.Stats()["nexus"]; s.Unknown != 10 || s.Retries != 0 {
+		t.Errorf("%+v", s)
 	}
 }
 

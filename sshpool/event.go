@@ -10,7 +10,7 @@ const (
 	ConnectionReused      EventKind = "connection_reused"
 	ConnectionClosed      EventKind = "connection_closed"
 	DialFailed            EventKind = "dial_failed"
-	SessionRefused        EventKind = "session_refused" // the server had no slot; the command waits on
+	SessionRefused        EventKind = "session_refused" // the server had no slot; the command waits on, or there is no spare
 	SpareLost             EventKind = "spare_lost"      // the server closed a session that waited for a command
 	CommandTimeout        EventKind = "command_timeout" // one of the three clocks ran out; Err says which
 	CommandKilled         EventKind = "command_killed"

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -107,6 +109,49 @@ func ExampleConfig_onEvent() {
 	// connection_reused nexus
 	// connection_reused nexus
 	// 1 opened, 2 reused
+}
+
+// Environment, working directory, standard input and sudo cost no round trip.
+func ExamplePool_Run_environment() {
+	pool, done := remote(func(ctx context.Context, c *sshtest.Command) sshtest.Exit {
+		input, _ := io.ReadAll(c.Stdin)
+		fmt.Fprintf(c.Stdout, "%d bytes for a command as root: %v\n", len(input), strings.HasPrefix(c.Text, "exec sudo -n "))
+		return sshtest.Exit{}
+	}, nil)
+	defer done()
+
+	result, err := pool.Run(context.Background(), "nexus", sshpool.Command{
+		Script: "docker compose --file - up --detach",
+		Shell:  "/bin/sh", Sudo: true, Dir: "/srv/scrypted",
+		Env:   map[string]string{"LC_ALL": "C.UTF-8"},
+		Stdin: []byte("services: {}\n"),
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Printf("%s", result.Stdout.Bytes())
+	// Output: 13 bytes for a command as root: true
+}
+
+// Lines can be followed while the command runs.
+func ExampleCommand_onLine() {
+	pool, done := remote(func(ctx context.Context, c *sshtest.Command) sshtest.Exit {
+		io.WriteString(c.Stdout, "rest")
+		io.WriteString(c.Stdout, "arting\nrunning\n")
+		return sshtest.Exit{}
+	}, nil)
+	defer done()
+
+	pool.Run(context.Background(), "nexus", sshpool.Command{
+		Script: "docker restart scrypted",
+		OnLine: func(_ sshpool.Stream, line []byte) {
+			fmt.Printf("| %s\n", line)
+		},
+	})
+	// Output:
+	// | restarting
+	// | running
 }
 
 // Output can be followed while the command runs.

@@ -191,21 +191,28 @@ func (s *session) signal(name string, bound time.Duration) (acked, answered bool
 				again, pause = time.After(pause), min(2*pause, lastSignalRetry)
 			}
 		case <-s.exited:
-			if answer != nil { // it came before the exit, or never comes
-				select {
-				case delivered, ok := <-answer:
-					acked, answered = delivered, answered || ok
-				case <-time.After(lastAnswer):
-				}
-			}
-			return acked, answered
-		case <-s.closed:
-			return acked, answered
+			return s.lastAnswer(answer, acked, answered)
+		case <-s.closed: // it has exited, too, perhaps
+			return s.lastAnswer(answer, acked, answered)
 		case <-s.c.dead():
 			return acked, answered
 		case <-over.C:
 			return acked, answered
 		}
+	}
+}
+
+// lastAnswer takes the answer to a signal from a session that has ended: it came
+// before the end, or never comes.
+func (s *session) lastAnswer(answer <-chan bool, acked, answered bool) (bool, bool) {
+	if answer == nil {
+		return acked, answered
+	}
+	select {
+	case delivered, ok := <-answer:
+		return acked || delivered, answered || ok
+	case <-time.After(lastAnswer):
+		return acked, answered
 	}
 }
 

@@ -48,6 +48,11 @@ func TestTheSessionLimitIsLearned(t *testing.T) {
 			if s.SessionLimit > c.max+1 || c.max == 200 && s.SessionLimit <= 10 {
 				t.Errorf("MaxSessions %d: learned %d", c.max, s.SessionLimit)
 			}
+			// No slot is lost, neither here nor there.
+			time.Sleep(time.Minute)
+			if s, n := l.Stats()["nexus"], l.server.Counts(); s.SessionsInUse != 0 || s.SpareSessions != n.SessionsNow {
+				t.Errorf("MaxSessions %d, afterwards: %+v; the server has seen %+v", c.max, s, n)
+			}
 		})
 	}
 }

@@ -55,6 +55,7 @@ func TestShutdownWaitsForWhatRuns(t *testing.T) {
 			t.Errorf("events: %v", kinds)
 		}
 		synctest.Wait() // the server hears of it a moment later
+		synctest.Wait() // until the server has seen it, too
 		if c := l.server.Counts(); c.OpenNow != 0 {
 			t.Errorf("the server has seen %+v", c)
 		}

@@ -18,7 +18,9 @@
 // only if it was delivered.
 //
 // It misbehaves on request, and the request can change while it runs: see
-// Faults, Drop, Freeze and SetHostKey.
+// Faults, Drop, Freeze and SetHostKey. What a server does all its life is part of
+// its Config: the ban of OpenSSH 9.8 and later (Penalties), slots that are freed
+// late, sessions or connections that are closed when nothing runs on them.
 //
 // Dial needs no socket and works in a testing/synctest bubble, where a Latency
 // costs no time. Not provided: terminals, subsystems such as SFTP, passwords.

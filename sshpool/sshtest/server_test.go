@@ -361,3 +361,55 @@ func TestDeadlines(t *testing.T) {
 		}
 	})
 }
+
+// A client that fails too often is banned as by OpenSSH 9.8 and later, and let in
+// again when all is forgiven.
+func TestPenalties(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := New(Config{Penalties: OpenSSHPenalties()})
+		defer s.Close()
+		dial := func(key ssh.Signer) error {
+			conn, err := s.Dial(t.Context(), "tcp", "nexus:22")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			c, channels, requests, err := ssh.NewClientConn(conn, "nexus:22", &ssh.ClientConfig{
+				User: "ann", Auth: []ssh.AuthMethod{ssh.PublicKeys(key)}, HostKeyCallback: ssh.FixedHostKey(s.HostKey()),
+			})
+			if err != nil {
+				return err
+			}
+			go ssh.DiscardRequests(requests)
+			go func() {
+				for range channels {
+				}
+			}()
+			c.Close()
+			return nil
+		}
+		wrong := New(Config{}).ClientKey()
+		for i := range 3 { // 5 s each, and 15 s are a ban
+			if err := dial(s.ClientKey()); err != nil {
+				t.Errorf("after %d failures: %v", i, err)
+			}
+			if err := dial(wrong); err == nil {
+				t.Error("a wrong key was let in")
+			}
+			synctest.Wait()
+		}
+		for range 14 {
+			if err := dial(s.ClientKey()); err == nil {
+				t.Error("a banned address was let in")
+			}
+			time.Sleep(time.Second)
+		}
+		time.Sleep(time.Second)
+		if err := dial(s.ClientKey()); err != nil {
+			t.Errorf("after the ban: %v", err)
+		}
+		if n := s.Counts(); n.Banned != 14 {
+			t.Errorf("%d turned away, want 14", n.Banned)
+		}
+	})
+}
