@@ -131,7 +131,7 @@ func poolConfig(cfg *config.Config, onEvent func(sshpool.Event)) sshpool.Config 
 		}
 		host := sshpool.Host{
 			Address: h.Address, User: h.User, Alias: h.SSHConfig, IdentityFiles: h.Identity,
-			ProxyJump: h.ProxyJump, Local: h.Local,
+			ProxyJump: h.ProxyJump, ForcedCommand: h.ForcedCommand, Local: h.Local,
 		}
 		if policy == "accept-new" {
 			host.HostKeys = sshpool.HostKeysAcceptNew

@@ -118,6 +118,8 @@ func (m *metrics) poolEvents(log *slog.Logger) func(sshpool.Event) {
 			log.Warn("command_killed", "host", e.Host, "command", e.Command)
 		case sshpool.SessionRefused:
 			log.Debug("ssh_session_refused", "host", e.Host, "error", text(e.Err))
+		case sshpool.SpareLost:
+			log.Debug("ssh_spare_session_lost", "host", e.Host, "error", text(e.Err))
 		}
 	}
 }

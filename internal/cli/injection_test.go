@@ -59,8 +59,8 @@ func TestInjectionIsContained(t *testing.T) {
 		case !cmd.IntentAt.IsZero() && cmd.Class != "read":
 			t.Errorf("%q was let through: %s by %s", cmd.Canonical, cmd.Decision, cmd.Rule)
 		}
-		if cmd.Command == restart && (cmd.Rule != "containment" || !strings.Contains(cmd.Reason, "a person decides about every change")) {
-			t.Errorf("the restart was refused by %s: %s", cmd.Rule, cmd.Reason)
+		if cmd.Command == restart && (cmd.Rule != lifeline.RuleApproval || !strings.Contains(cmd.Reason, "a person decides about every change")) {
+			t.Errorf("the restart: %s: %s", cmd.Rule, cmd.Reason)
 		}
 	}
 	want := map[string]string{download: "unknown deny", container: "unknown deny", passwords: "unknown deny", restart: "change ask"}
@@ -84,7 +84,7 @@ func TestInjectionIsContained(t *testing.T) {
 		t.Errorf("the log stands outside of its fence:\n%s", logs)
 	}
 	for _, r := range append(requests[2].LastResults(), requests[3].LastResults()...) {
-		if !r.IsError || !strings.Contains(r.Text, "Refused") {
+		if !r.IsError || !strings.Contains(r.Text, "Refused") && !strings.Contains(r.Text, "A person is asked about it") {
 			t.Errorf("a refusal that the model is not told: %+v", r)
 		}
 	}

@@ -110,7 +110,7 @@ responder: model
 webhook: {token_file: webhook-token}
 listen: 127.0.0.1:0
 store: {url: "sqlite:lifeline.db"}
-respond: {verify_for: 10ms, verify_timeout: 20s, alert_timeout: 20s}
+respond: {verify_for: 10ms, verify_timeout: 20s, alert_timeout: 20s, approval_timeout: 2s}
 log: {format: %s, level: debug}
 %s`, s.host.Address(), s.host.User(), s.model.URL, format, more), 0o600),
 	} {

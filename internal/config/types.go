@@ -68,6 +68,10 @@ type Host struct {
 	// strict refuses it, accept-new writes it down and uses it. A changed key is
 	// refused by both. Empty: what ssh.host_keys says.
 	HostKeys string `yaml:"host_keys" jsonschema:"enum=strict,enum=accept-new"`
+	// ForcedCommand says that the account runs one command, whatever is asked for
+	// (command= in its authorized_keys, ForceCommand in sshd_config): nothing else
+	// is then started to end what ran out of time.
+	ForcedCommand bool `yaml:"forced_command"`
 	// Local means the machine that Lifeline runs on: commands run without SSH.
 	Local bool `yaml:"local"`
 	// Mode is how much Lifeline may do by itself: observe reads and changes

@@ -130,6 +130,7 @@ func (v *validator) host(name string, h Host) {
 		}{
 			{"address", h.Address != ""}, {"user", h.User != ""}, {"identity", len(h.Identity) > 0},
 			{"ssh_config", h.SSHConfig != ""}, {"proxy_jump", len(h.ProxyJump) > 0}, {"host_keys", h.HostKeys != ""},
+			{"forced_command", h.ForcedCommand},
 		} {
 			if k.set {
 				v.complain(join(field, k.name), "a local host is run without SSH: leave out "+k.name+" or local", "")

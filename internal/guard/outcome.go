@@ -19,7 +19,7 @@ func describe(cmd *lifeline.Command, result *sshpool.Result, err error) {
 		cmd.Signal = result.Signal
 	}
 	cmd.Stdout, cmd.Stderr = result.Stdout.Bytes(), result.Stderr.Bytes()
-	cmd.Truncated = result.Stdout.Truncated() || result.Stderr.Truncated()
+	cmd.Truncated = result.Stdout.Truncated() || result.Stderr.Truncated() || result.OutputCut
 	cmd.Kill = kill(result.Kill)
 	cmd.Reused = result.Reused
 	cmd.Queue, cmd.Connect, cmd.Run = result.Queue, result.Connect, result.Run

@@ -27,6 +27,10 @@ func TestDescribe(t *testing.T) {
 			result: sshpool.Result{Outcome: sshpool.Exited, Stderr: sshpool.Output{Head: []byte("a"), Tail: []byte("z"), Omitted: 9}},
 			want:   lifeline.Command{Outcome: lifeline.OutcomeExited, ExitStatus: new(0), Stderr: []byte("a\n[... 9 bytes omitted ...]\nz"), Truncated: true},
 		},
+		"output lost with the connection": {
+			result: sshpool.Result{Outcome: sshpool.Exited, OutputCut: true},
+			want:   lifeline.Command{Outcome: lifeline.OutcomeExited, ExitStatus: new(0), Truncated: true},
+		},
 		"ended by a signal": {
 			result: sshpool.Result{Outcome: sshpool.Signaled, Signal: "KILL"},
 			want:   lifeline.Command{Outcome: lifeline.OutcomeSignaled, Signal: "KILL"},
