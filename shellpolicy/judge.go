@@ -26,7 +26,14 @@ type judge struct {
 // Judge says what a command line would do and whether it may run under p. It is
 // pure and total: it does no I/O, it never panics, and it answers in under
 // 50 ms: a line of more than 32 KB is refused for its length.
-func Judge(command string, p Policy) (v Verdict) {
+func Judge(command string, p Policy) Verdict {
+	v, _ := judgeLine(command, p)
+	return v
+}
+
+// judgeLine gives the verdict and what it was made of.
+func judgeLine(command string, p Policy) (v Verdict, j *judge) {
+	j = &judge{policy: p}
 	v = Verdict{Command: command, Class: Unknown, Decision: Deny, Marks: []Mark{}, Rule: "internal",
 		Reason: "the judgement did not come to an end, so the command is refused"}
 	// A defect here must refuse one command, not end the program that asks.
@@ -34,15 +41,15 @@ func Judge(command string, p Policy) (v Verdict) {
 		if r := recover(); r != nil {
 			v.Class, v.Decision, v.Marks, v.Canonical = Unknown, Deny, []Mark{}, ""
 			v.Rule, v.Reason = "internal", "a defect in the judge: the command is refused"
+			j.findings = nil
 		}
 	}()
 	if err := checkText(command); err != nil {
 		v.Rule, v.Reason = "text", err.Error()
-		return v
+		return v, j
 	}
-	j := &judge{policy: p}
 	j.line(command, &v)
-	return v
+	return v, j
 }
 
 // line judges a text that is fit to be parsed.

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -23,7 +24,7 @@ func newPolicy(g *globals) *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newPolicyCheck(g), newPolicyExplain(g))
+	cmd.AddCommand(newPolicyCheck(g), newPolicyExplain(g), newPolicyShow(g))
 	return cmd
 }
 
@@ -156,32 +157,52 @@ func newPolicyExplain(g *globals) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			v := shellpolicy.Judge(command, policy)
+			v, parts := shellpolicy.Explain(command, policy)
 			if f.json {
-				return writeJSON(g.std.Out, v)
+				return writeJSON(g.std.Out, struct {
+					shellpolicy.Verdict
+					Parts []shellpolicy.Part `json:"parts"`
+				}{v, parts})
 			}
-			return explain(g.std.Out, v, command, policy)
+			return explain(g.std.Out, v, parts, policy)
 		},
 	}
 	f.add(cmd)
 	return cmd
 }
 
-func explain(w io.Writer, v shellpolicy.Verdict, command string, policy shellpolicy.Policy) error {
-	fmt.Fprintf(w, "command:   %s\n", escape.Line(command))
+func explain(w io.Writer, v shellpolicy.Verdict, parts []shellpolicy.Part, policy shellpolicy.Policy) error {
+	fmt.Fprintf(w, "command:   %s\n", escape.Line(v.Command))
 	fmt.Fprintf(w, "class:     %s\n", v.Class)
 	for _, m := range v.Marks {
 		fmt.Fprintf(w, "mark:      %s\n", m)
 	}
 	fmt.Fprintf(w, "decided by %s\n", escape.Line(v.Rule))
 	fmt.Fprintf(w, "reason:    %s\n", escape.Line(v.Reason))
-	for _, mode := range []shellpolicy.Mode{shellpolicy.Observe, shellpolicy.Suggest, shellpolicy.Auto} {
+	if len(parts) > 1 {
+		fmt.Fprintln(w, "its parts:")
+		for _, p := range parts {
+			marks := ""
+			for _, m := range p.Marks {
+				marks += " " + string(m)
+			}
+			fmt.Fprintf(w, "  %-5s %s%s  %s  (%s)\n", p.Decision, p.Class, marks, escape.Line(cmp.Or(p.Text, "-")), escape.Line(p.Rule))
+			if p.Decision != shellpolicy.Allow {
+				fmt.Fprintf(w, "        %s\n", escape.Line(p.Reason))
+			}
+		}
+	}
+	for _, mode := range modes() {
 		in := policy
 		in.Mode = mode
-		fmt.Fprintf(w, "%-10s %s\n", string(mode)+":", shellpolicy.Judge(command, in).Decision)
+		fmt.Fprintf(w, "%-10s %s\n", string(mode)+":", shellpolicy.Judge(v.Command, in).Decision)
 	}
 	if v.Canonical != "" {
 		fmt.Fprintf(w, "runs as:   %s\n", escape.Line(v.Canonical))
 	}
 	return nil
+}
+
+func modes() []shellpolicy.Mode {
+	return []shellpolicy.Mode{shellpolicy.Observe, shellpolicy.Suggest, shellpolicy.Auto}
 }
