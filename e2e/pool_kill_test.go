@@ -101,6 +101,37 @@ func TestATimeoutReachesWhatASignalDoesNot(t *testing.T) {
 	}
 }
 
+// What sudo started belongs to root, out of reach of the account that asked for
+// it: sudo has to pass the signal on. A KILL that came first would end sudo and
+// leave the process.
+func TestATimeoutEndsWhatSudoStarted(t *testing.T) {
+	server := startSSHD(t, newDir(t))
+	pool := newPool(t, server)
+	who, err := pool.Run(t.Context(), "nexus", sshpool.Command{Script: "id -un", Shell: "/bin/sh", Sudo: true, Env: map[string]string{"A": "b c"}, Dir: "/tmp"})
+	if err != nil || string(who.Stdout.Bytes()) != "root\n" {
+		t.Fatalf("with sudo it ran as %q: %v\n%s", who.Stdout.Bytes(), err, who.Stderr.Bytes())
+	}
+	for i, cmd := range []sshpool.Command{
+		{Script: "sleep NAP", Sudo: true},
+		{Script: "sleep NAP & sleep NAP; true", Sudo: true},
+		{Script: "sudo -n sleep NAP; true"},
+	} {
+		nap := fmt.Sprintf("31%d.%d", i, server.cmd.Process.Pid)
+		cmd.Script = strings.ReplaceAll(cmd.Script, "NAP", nap)
+		cmd.Shell, cmd.RunTimeout = "/bin/sh", time.Second
+		r, err := pool.Run(t.Context(), "nexus", cmd)
+		if err == nil || r.Outcome != sshpool.TimedOut || r.Kill == nil || !r.Kill.Confirmed {
+			t.Errorf("%s: %s with error %v and kill %+v", cmd.Script, r.Outcome, err, r.Kill)
+		}
+		eventually(t, "nothing of it is left", func() error {
+			if left := running(t, "sleep", nap); len(left) > 0 {
+				return fmt.Errorf("processes %v are left", left)
+			}
+			return nil
+		})
+	}
+}
+
 // A forced command is run once and not again for the pool's own purposes; that
 // it may still run is said.
 func TestATimeoutOfAForcedCommand(t *testing.T) {

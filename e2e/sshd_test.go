@@ -77,10 +77,11 @@ func startSSHD(t *testing.T, dir string, settings ...string) *sshd {
 		t.Fatal(err)
 	}
 	// Only this sshd and what it starts see the list of users with the account
-	// in it: the machine's own stays as it is.
+	// in it, and what the account may do with sudo: the machine's own stay as
+	// they are.
 	s.process = start(t, dir, "sshd", os.Environ(),
-		"unshare", "--mount", "--propagation", "private", "sh", "-c", `mount --bind "$1" /etc/passwd && shift && exec "$@"`, "sh",
-		writeUsers(t, dir), program, "-D", "-e", "-f", config)
+		"unshare", "--mount", "--propagation", "private", "sh", "-c", `mount --bind "$1" /etc/passwd && mount --bind "$2" /etc/sudoers && shift 2 && exec "$@"`, "sh",
+		writeUsers(t, dir), writeSudoers(t, dir), program, "-D", "-e", "-f", config)
 	s.ready(t, func() error {
 		if !strings.Contains(s.log(t), "Server listening on") {
 			return errors.New("it does not listen yet")
@@ -102,6 +103,17 @@ func writeUsers(t *testing.T, dir string) string {
 	users := strings.TrimRight(readFile(t, "/etc/passwd"), "\n") +
 		fmt.Sprintf("\n%s:*:%d:%d::%s:/bin/sh\n", account, accountID, accountID, home)
 	if err := os.WriteFile(file, []byte(users), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// writeSudoers lets the account do as root what it likes, without a password.
+func writeSudoers(t *testing.T, dir string) string {
+	t.Helper()
+	file := writeFile(t, filepath.Join(dir, "sudoers"),
+		"Defaults env_reset, secure_path=/usr/sbin:/usr/bin:/sbin:/bin\n"+account+" ALL=(root) NOPASSWD: ALL\n")
+	if err := os.Chmod(file, 0o440); err != nil {
 		t.Fatal(err)
 	}
 	return file
