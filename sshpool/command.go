@@ -31,6 +31,11 @@ type Command struct {
 	// Clocks for this command; 0 takes the Config's.
 	QueueTimeout, ConnectTimeout, RunTimeout, KillGrace time.Duration
 
+	// BeforeStart, if set, is called when everything is ready, right before the
+	// command would be sent: after the wait for a slot and for a connection. An
+	// error calls the command off, which has then not started. It should be
+	// quick, and is called again if a try that did not start is repeated.
+	BeforeStart func() error
 	// OnOutput, if set, receives output as it comes, in order per stream, from
 	// one goroutine at a time. It must not block. The slice is not kept.
 	OnOutput func(stream Stream, chunk []byte)

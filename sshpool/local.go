@@ -25,6 +25,10 @@ func (l *line) runLocal(ctx context.Context, j *job, r *Result) error {
 		return err
 	}
 	r.Tries = 1
+	if err := l.calledOff(j); err != nil {
+		l.release(slot)
+		return err
+	}
 	p, err := startLocal(j, l.pool.cfg, l.pool.wg.Go)
 	if err != nil {
 		l.release(slot)

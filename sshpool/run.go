@@ -193,3 +193,14 @@ func (l *line) answer(ctx context.Context, j *job, w *waiter, c *connection, clo
 	}
 	return opening{}, false, err
 }
+
+// calledOff asks the caller, at the last moment, whether the command may start.
+func (l *line) calledOff(j *job) error {
+	if j.cmd.BeforeStart == nil {
+		return nil
+	}
+	if err := j.cmd.BeforeStart(); err != nil {
+		return &Error{Kind: KindCanceled, Host: l.target.name, Message: "called off before it was sent; it did not start", Err: err}
+	}
+	return nil
+}

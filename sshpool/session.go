@@ -175,6 +175,10 @@ func (s *session) run(ctx context.Context, j *job, r *Result) error {
 	if j.helper {
 		forced = nil
 	}
+	if err := l.calledOff(j); err != nil {
+		s.close()
+		return err
+	}
 	sent := s.send(j)
 	select {
 	case err := <-s.replied:

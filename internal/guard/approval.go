@@ -105,6 +105,26 @@ func (g *Guard) request(ctx context.Context, cmd lifeline.Command) (*lifeline.Co
 	return &waits, nil
 }
 
+// stillAllowed looks at the kill switch right before a change would be sent:
+// between its intent and its start it may have waited for a connection. That
+// the switch cannot be read is a no.
+func (g *Guard) stillAllowed(ctx context.Context, cmd lifeline.Command) func() error {
+	if cmd.Class == string(shellpolicy.Read) {
+		return nil
+	}
+	return func() error {
+		switch p, err := g.cfg.Record.Paused(ctx); {
+		case err != nil:
+			return fmt.Errorf("read the kill switch: %w", err)
+		case p.On && p.File != "":
+			return fmt.Errorf("paused meanwhile by the file %s", p.File)
+		case p.On:
+			return fmt.Errorf("paused meanwhile by %s", p.By)
+		}
+		return nil
+	}
+}
+
 // switchEvery is how often the kill switch is looked at while a change runs:
 // whoever stops everything should see it stop within a second.
 const switchEvery = 250 * time.Millisecond

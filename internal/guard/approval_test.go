@@ -419,3 +419,33 @@ func TestDigest(t *testing.T) {
 		t.Errorf("%d versions of 6 policies: %v", len(versions), versions)
 	}
 }
+
+// A change whose intent was on record before the pause and that still waits for
+// a connection or a slot is called off; a read is not asked about.
+func TestPauseBeforeAChangeStarts(t *testing.T) {
+	for _, tt := range []struct {
+		command string
+		runs    bool
+	}{{"docker restart web", false}, {"docker ps", true}} {
+		s := openStore(t)
+		pool := &journal{run: func(ctx context.Context, host string, cmd sshpool.Command) (*sshpool.Result, error) {
+			// What the pool does while it waits, and then.
+			if _, err := s.Pause(ctx, "person:bob", "", false); err != nil {
+				t.Error(err)
+			}
+			if cmd.BeforeStart != nil {
+				if err := cmd.BeforeStart(); err != nil {
+					return &sshpool.Result{Host: host, Outcome: sshpool.NotStarted}, &sshpool.Error{Kind: sshpool.KindCanceled, Host: host, Message: "called off", Err: err}
+				}
+			}
+			return &sshpool.Result{Host: host, Outcome: sshpool.Exited}, nil
+		}}
+		cmd := run(t, newGuard(t, s, pool, shellpolicy.Auto), lifeline.CommandRequest{Host: "nexus", Command: tt.command, Actor: "person:ann"})
+		if cmd.Succeeded() != tt.runs {
+			t.Errorf("%s: %+v", tt.command, cmd)
+		}
+		if !tt.runs && (cmd.Outcome != lifeline.OutcomeNotStarted || !strings.Contains(cmd.Error, "paused meanwhile by person:bob") || cmd.Changed()) {
+			t.Errorf("%s: %+v", tt.command, cmd)
+		}
+	}
+}

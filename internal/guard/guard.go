@@ -208,10 +208,11 @@ func (g *Guard) execute(ctx context.Context, cmd lifeline.Command) (lifeline.Com
 	running, stop := g.underSwitch(ctx, cmd)
 	defer stop()
 	result, runErr := g.cfg.Pool.Run(running, cmd.Host, sshpool.Command{
-		Script:     cmd.Canonical,
-		Shell:      Shell,
-		Env:        environment,
-		RunTimeout: cmd.Timeout,
+		Script:      cmd.Canonical,
+		Shell:       Shell,
+		Env:         environment,
+		RunTimeout:  cmd.Timeout,
+		BeforeStart: g.stillAllowed(running, cmd),
 	})
 	describe(&cmd, result, runErr)
 	redactOutput(&cmd, result, g.cfg.Redact)
