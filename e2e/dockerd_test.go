@@ -78,22 +78,7 @@ func (d *dockerd) get(ctx context.Context, path string, into any) error {
 	if err != nil {
 		return err
 	}
-	resp, err := d.api.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return err
-	}
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("docker's API: %s: %s: %s", path, resp.Status, body)
-	}
-	if into == nil {
-		return nil
-	}
-	return json.Unmarshal(body, into)
+	return doJSON(d.api, req, into)
 }
 
 // starts counts how often a container was started, by the daemon's own events.

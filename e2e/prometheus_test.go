@@ -149,8 +149,16 @@ func (m *monitoring) firing(t *testing.T) ([]string, error) {
 // getJSON asks a program of the story over HTTP.
 func getJSON(t *testing.T, url string, into any) error {
 	t.Helper()
-	client := &http.Client{Timeout: 10 * time.Second}
-	resp, err := client.Get(url)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	return doJSON(&http.Client{Timeout: 10 * time.Second}, req, into)
+}
+
+// doJSON asks for a 200 with JSON; into may be nil.
+func doJSON(client *http.Client, req *http.Request, into any) error {
+	resp, err := client.Do(req)
 	if err != nil {
 		return err
 	}
@@ -160,7 +168,7 @@ func getJSON(t *testing.T, url string, into any) error {
 		return err
 	}
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %s: %.300s", url, resp.Status, body)
+		return fmt.Errorf("%s: %s: %.300s", req.URL, resp.Status, body)
 	}
 	if into == nil {
 		return nil

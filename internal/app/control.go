@@ -41,12 +41,12 @@ func (r *Records) WriteApprovals(ctx context.Context, w io.Writer, all, asJSON b
 // Decide takes a person's answer to an approval and gives it as it is then. A
 // yes holds only for what cfg says now: after a change of the policy, the host
 // or its account it is refused.
-func (r *Records) Decide(ctx context.Context, cfg *config.Config, id string, approve bool, by, reason string) (lifeline.Approval, error) {
+func (r *Records) Decide(ctx context.Context, id string, approve bool, by, reason string) (lifeline.Approval, error) {
 	a, err := r.store.Approval(ctx, id)
 	if err != nil {
 		return a, err
 	}
-	return r.store.DecideApproval(ctx, a.ID, store.Decision{Approve: approve, By: by, Reason: reason, Digest: digest(cfg, a)})
+	return r.store.DecideApproval(ctx, a.ID, store.Decision{Approve: approve, By: by, Reason: reason, Digest: digest(r.cfg, a)})
 }
 
 // WriteApproval prints one approval.
@@ -90,8 +90,8 @@ type hostStatus struct {
 // WriteStatus prints where things stand: the kill switch, the budgets, what
 // waits for a person, the incidents, the hosts. It asks the record only: nothing
 // is connected to, and serve need not run.
-func (r *Records) WriteStatus(ctx context.Context, w io.Writer, cfg *config.Config, asJSON bool) error {
-	s, err := r.status(ctx, cfg)
+func (r *Records) WriteStatus(ctx context.Context, w io.Writer, asJSON bool) error {
+	s, err := r.status(ctx, r.cfg)
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,10 @@ import (
 )
 
 // Records reads what is on record.
-type Records struct{ store *store.Store }
+type Records struct {
+	store *store.Store
+	cfg   *config.Config
+}
 
 // OpenRecords opens the database that the configuration names.
 func OpenRecords(ctx context.Context, cfg *config.Config) (*Records, error) {
@@ -23,7 +26,7 @@ func OpenRecords(ctx context.Context, cfg *config.Config) (*Records, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Records{store: s}, nil
+	return &Records{store: s, cfg: cfg}, nil
 }
 
 // Close closes the database.

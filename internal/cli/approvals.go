@@ -55,24 +55,17 @@ func newDecision(g *globals, approve bool, verb, short, long string) *cobra.Comm
 		Example: "  lifeline " + verb + " apr_01k7 --reason 'ann is on it'",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			cfg, err := g.load()
-			if err != nil {
+			return withRecords(cmd, g, func(r *app.Records) error {
+				a, err := r.Decide(cmd.Context(), args[0], approve, person(), reason)
+				if err != nil {
+					return err
+				}
+				if err := app.WriteApproval(g.std.Out, a); err != nil || a.State != lifeline.ApprovalApproved {
+					return err
+				}
+				_, err = fmt.Fprintln(g.std.Out, "lifeline serve runs it now.")
 				return err
-			}
-			records, err := app.OpenRecords(cmd.Context(), cfg)
-			if err != nil {
-				return err
-			}
-			defer records.Close()
-			a, err := records.Decide(cmd.Context(), cfg, args[0], approve, person(), reason)
-			if err != nil {
-				return err
-			}
-			if err := app.WriteApproval(g.std.Out, a); err != nil || a.State != lifeline.ApprovalApproved {
-				return err
-			}
-			_, err = fmt.Fprintln(g.std.Out, "lifeline serve runs it now.")
-			return err
+			})
 		},
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "why, for the record and for the responder")

@@ -72,16 +72,9 @@ func newStatus(g *globals) *cobra.Command {
 		Short: "Say where things stand: the kill switch, budgets, approvals, incidents, hosts",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := g.load()
-			if err != nil {
-				return err
-			}
-			records, err := app.OpenRecords(cmd.Context(), cfg)
-			if err != nil {
-				return err
-			}
-			defer records.Close()
-			return records.WriteStatus(cmd.Context(), g.std.Out, cfg, asJSON)
+			return withRecords(cmd, g, func(r *app.Records) error {
+				return r.WriteStatus(cmd.Context(), g.std.Out, asJSON)
+			})
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
