@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -11,6 +12,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // keyBytes is the length of the key: that of the hash it is used with.
@@ -36,6 +40,35 @@ func loadKey(database string) (key, error) {
 		return nil, err
 	}
 	return readKey(path)
+}
+
+// lockOpening lets one process at a time open and migrate a database: SQLite
+// itself does not wait while another turns a new file into one with a log, and
+// two migrations at once would be in each other's way. The lock lies on the key
+// and ends with the process at the latest.
+func lockOpening(ctx context.Context, database string) (unlock func(), err error) {
+	f, err := os.Open(keyPath(database))
+	if err != nil {
+		return nil, err
+	}
+	look := time.NewTicker(20 * time.Millisecond)
+	defer look.Stop()
+	for {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		switch {
+		case err == nil:
+			return func() { f.Close() }, nil
+		case !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR):
+			f.Close()
+			return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
+		}
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			f.Close()
+			return nil, fmt.Errorf("another process is opening it: %w", context.Cause(ctx))
+		}
+	}
 }
 
 func readKey(path string) (key, error) {

@@ -71,6 +71,13 @@ func Open(ctx context.Context, url string, opts Options) (*Store, error) {
 	if s.key, err = loadKey(path); err != nil {
 		return nil, failed("read the key of the record, "+keyPath(path), err, "it belongs to the database beside it: keep and restore both together")
 	}
+	opening, cancel := context.WithTimeoutCause(ctx, openMost, fmt.Errorf("it did not end within %s", openMost))
+	defer cancel()
+	unlock, err := lockOpening(opening, path)
+	if err != nil {
+		return nil, failed("open the database "+path, err, "")
+	}
+	defer unlock()
 	if s.db, err = s.OpenDB(); err != nil {
 		return nil, err
 	}
@@ -80,6 +87,10 @@ func Open(ctx context.Context, url string, opts Options) (*Store, error) {
 	}
 	return s, nil
 }
+
+// openMost bounds the wait for another process that is opening the database: the
+// longest migration chains the events of an old one.
+const openMost = 2 * time.Minute
 
 // sqlitePath reads "sqlite:PATH".
 func sqlitePath(raw string) (string, error) {
@@ -125,8 +136,9 @@ func dsn(path string) string {
 	return (&url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: q.Encode()}).String()
 }
 
-// migrate brings the tables to this version's form. A database of a newer
-// version is refused: what it means is not known here.
+// migrate brings the tables to this version's form, under the lock of the
+// opening. A database of a newer version is refused: what it means is not known
+// here.
 func (s *Store) migrate(ctx context.Context) error {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
@@ -137,23 +149,15 @@ func (s *Store) migrate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for {
-		before, target, err := provider.GetVersions(ctx)
-		if err != nil {
-			return err
-		}
-		if before > target {
-			return fmt.Errorf("its schema has version %d and this Lifeline knows only %d: install the newer Lifeline again", before, target)
-		}
-		if _, err = provider.Up(ctx); err == nil {
-			return nil
-		}
-		// Another process may have been at it at the same time: then the schema
-		// has moved on, and the rest may be left to do.
-		if now, _, lookErr := provider.GetVersions(ctx); lookErr != nil || now <= before {
-			return err
-		}
+	before, target, err := provider.GetVersions(ctx)
+	if err != nil {
+		return err
 	}
+	if before > target {
+		return fmt.Errorf("its schema has version %d and this Lifeline knows only %d: install the newer Lifeline again", before, target)
+	}
+	_, err = provider.Up(ctx)
+	return err
 }
 
 // DB is the store's own handle.
