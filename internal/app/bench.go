@@ -210,7 +210,9 @@ func connectionForEach(cfg *config.Config, host string, record guard.Record, n i
 func newWay(cfg *config.Config, host string, record guard.Record, through guard.Pool, pools ...*sshpool.Pool) (*way, error) {
 	w := &way{host: host, pools: pools}
 	var err error
-	w.door, err = guard.New(guard.Config{Policies: map[string]shellpolicy.Policy{host: Policy(cfg, host)}, Pool: through, Record: record})
+	w.door, err = guard.New(guard.Config{
+		Policies: map[string]shellpolicy.Policy{host: Policy(cfg, host)}, Pool: through, Record: record, Redact: newRedactor(cfg),
+	})
 	if err != nil {
 		return nil, errors.Join(err, w.close(context.Background()))
 	}
