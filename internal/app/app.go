@@ -73,7 +73,7 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (_ *App, err err
 	a.ends = append(a.ends, a.door.Close)
 
 	door := draining{a.door.Guard}
-	choose, err := responders(cfg, door, a.store, metrics)
+	who, err := newResponders(cfg, door, a.store, metrics)
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +82,7 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (_ *App, err err
 		return nil, err
 	}
 	a.respond, err = respond.New(ctx, respond.Config{
-		DB: db, Store: a.store, Approvals: a.store, Door: door, Choose: choose,
+		DB: db, Store: a.store, Approvals: a.store, Door: door, Responders: who,
 		MaxChanges: cfg.Respond.MaxChanges, MaxAttempts: cfg.Respond.MaxAttempts,
 		StableFor: cfg.Respond.VerifyFor.D(), VerifyFor: cfg.Respond.VerifyTimeout.D(), AlertWithin: cfg.Respond.AlertTimeout.D(),
 		OnEnd: metrics.ended, Logger: a.log,

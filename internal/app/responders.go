@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 
 	"lifeline"
 	"lifeline/internal/agent"
@@ -19,37 +20,73 @@ import (
 
 // responders decides who works an incident: the model where one is set up,
 // with the matching runbook as its guidance; otherwise the runbook itself.
-func responders(cfg *config.Config, door draining, record *store.Store, m *metrics) (respond.Choose, error) {
+type responders struct {
+	cfg    *config.Config
+	door   draining
+	record *store.Store
+	books  *runbook.Set
+	// model is nil if there is none.
+	model respond.Responder
+}
+
+func newResponders(cfg *config.Config, door draining, record *store.Store, m *metrics) (*responders, error) {
+	r := &responders{cfg: cfg, door: door, record: record}
 	shipped, err := runbook.Load(runbooks.FS())
 	if err != nil {
 		return nil, fmt.Errorf("the shipped runbooks: %w", err)
 	}
-	books := shipped
+	r.books = shipped
 	if cfg.Runbooks != "" {
 		own, err := runbook.Load(os.DirFS(cfg.Runbooks))
 		if err != nil {
 			return nil, &lifeline.Error{Code: lifeline.CodeConfig, Message: "runbooks: " + cfg.Runbooks, Err: err}
 		}
-		books = runbook.Merge(shipped, own)
+		r.books = runbook.Merge(shipped, own)
 	}
-	model, err := modelResponder(cfg, door, record, m)
-	if err != nil {
+	if r.model, err = modelResponder(cfg, door, record, m); err != nil {
 		return nil, err
 	}
-	return func(alert lifeline.Alert, target lifeline.Target) (respond.Responder, string, string) {
-		book, found := books.Match(alert, target)
-		guidance := ""
-		if found {
-			guidance = book.Guidance()
+	return r, nil
+}
+
+// Choose implements respond.Responders.
+func (r *responders) Choose(alert lifeline.Alert, target lifeline.Target, _ int) lifeline.Choice {
+	var c lifeline.Choice
+	book, found := r.books.Match(alert, target)
+	if found {
+		c.Guidance = book.Guidance()
+		checks, err := book.Checks(target)
+		if err != nil { // what cannot be checked cannot be repaired with proof
+			return lifeline.Choice{Why: err.Error()}
 		}
-		switch {
-		case model != nil:
-			return model, guidance, ""
-		case found:
-			return bookResponder{book: book, door: door, record: record}, guidance, ""
-		}
-		return nil, "", fmt.Sprintf("no runbook matches the alert %s for the %s, and no model is set up: write one under runbooks, or set ANTHROPIC_API_KEY", alert.Name, target)
-	}, nil
+		c.Checks = checks
+	}
+	switch {
+	case r.model != nil:
+		c.Responder = modelPrefix + r.cfg.Model.Name
+	case found:
+		c.Responder = bookPrefix + book.Name
+	default:
+		c.Why = fmt.Sprintf("no runbook matches the alert %s for the %s, and no model is set up: write one under runbooks, or set ANTHROPIC_API_KEY", alert.Name, target)
+	}
+	return c
+}
+
+// What the names of responders begin with.
+const (
+	modelPrefix = "model:"
+	bookPrefix  = "runbook:"
+)
+
+// Responder implements respond.Responders.
+func (r *responders) Responder(name string) (respond.Responder, bool) {
+	if name == modelPrefix+r.cfg.Model.Name && r.model != nil {
+		return r.model, true
+	}
+	if book, ok := r.books.Get(strings.TrimPrefix(name, bookPrefix)); ok && strings.HasPrefix(name, bookPrefix) {
+		return bookResponder{book: book, door: r.door, record: r.record}, true
+	}
+	return nil, false
 }
 
 // modelResponder is nil if the configuration wants no model or has no key for one.

@@ -63,9 +63,15 @@ type Responder interface {
 	Work(ctx context.Context, steps lifeline.Steps, c lifeline.Case) (lifeline.Report, error)
 }
 
-// Choose picks the responder for an incident and the guidance that the owner
-// wrote for it. A nil Responder means that there is none, and why says so.
-type Choose func(lifeline.Alert, lifeline.Target) (r Responder, guidance, why string)
+// Responders know who can work incidents.
+type Responders interface {
+	// Choose picks who makes an attempt, counted from 1. The choice is kept: a
+	// configuration that changes afterwards does not change it.
+	Choose(alert lifeline.Alert, target lifeline.Target, attempt int) lifeline.Choice
+	// Responder finds a chosen one by Choice.Responder; false if the
+	// configuration has it no more.
+	Responder(name string) (Responder, bool)
+}
 
 // Config of a Service. Every field without a default is required.
 type Config struct {
@@ -78,8 +84,8 @@ type Config struct {
 	// none.
 	Approvals Approvals
 	// Door is the guard. Close to shutdown, commands under way may finish.
-	Door   Door
-	Choose Choose
+	Door       Door
+	Responders Responders
 
 	MaxChanges  int           // changes per incident; 0: 2
 	MaxAttempts int           // attempts per incident, with or without a change; 0: 3
@@ -103,8 +109,8 @@ func (c *Config) validate() error {
 		return errors.New("respond: Config.Store is not set")
 	case c.Door == nil:
 		return errors.New("respond: Config.Door is not set")
-	case c.Choose == nil:
-		return errors.New("respond: Config.Choose is not set")
+	case c.Responders == nil:
+		return errors.New("respond: Config.Responders is not set")
 	}
 	c.MaxChanges = cmp.Or(c.MaxChanges, 2)
 	c.MaxAttempts = cmp.Or(c.MaxAttempts, 3)

@@ -174,6 +174,23 @@ func (w *site) step(c lifeline.Case, place, command string) lifeline.Step {
 	}}
 }
 
+// responders knows one responder, or none.
+type responders struct {
+	one    respond.Responder
+	checks []lifeline.Check
+}
+
+func (r *responders) Choose(lifeline.Alert, lifeline.Target, int) lifeline.Choice {
+	if r.one == nil {
+		return lifeline.Choice{Why: "no runbook matches"}
+	}
+	return lifeline.Choice{Responder: "runbook:test", Checks: r.checks}
+}
+
+func (r *responders) Responder(name string) (respond.Responder, bool) {
+	return r.one, name == "runbook:test"
+}
+
 // service is a running respond.Service with triage in front of it.
 type service struct {
 	*site
@@ -190,12 +207,7 @@ func (w *site) serve(t *testing.T, r respond.Responder, change ...func(*respond.
 	}
 	cfg := respond.Config{
 		DB: db, Store: w.store, Approvals: w.store, Door: w,
-		Choose: func(lifeline.Alert, lifeline.Target) (respond.Responder, string, string) {
-			if r == nil {
-				return nil, "", "no runbook matches"
-			}
-			return r, "", ""
-		},
+		Responders: &responders{one: r},
 		StableFor: 30 * time.Millisecond, VerifyFor: 200 * time.Millisecond, VerifyEvery: 5 * time.Millisecond, AlertWithin: 30 * time.Second,
 	}
 	for _, c := range change {
@@ -397,9 +409,11 @@ func TestTheRunbooksOwnCheck(t *testing.T) {
 	w := newSite(t, "web")
 	s := w.serve(t, responder{try: func(ctx context.Context, steps lifeline.Steps, c lifeline.Case) (lifeline.Report, error) {
 		report, err := w.start(ctx, steps, c)
-		report.Probe = []string{"true", "false"}
 		return report, err
-	}}, func(c *respond.Config) { c.MaxAttempts = 1 })
+	}}, func(c *respond.Config) {
+		c.MaxAttempts = 1
+		c.Responders.(*responders).checks = []lifeline.Check{{Command: "true"}, {Command: "false"}}
+	})
 	id := s.alert(lifeline.AlertFiring, "nexus", "web")
 	s.expect(s.ended(id), lifeline.StateEscalated, `the runbook's check "false" did not succeed`, 1)
 }
@@ -542,13 +556,13 @@ func TestEnqueuedWithTheAlert(t *testing.T) {
 
 func TestConfig(t *testing.T) {
 	w := newSite(t)
-	for _, field := range []string{"DB", "Store", "Door", "Choose"} {
+	for _, field := range []string{"DB", "Store", "Door", "Responders"} {
 		db, err := w.store.OpenDB()
 		if err != nil {
 			t.Fatal(err)
 		}
 		cfg := respond.Config{DB: db, Store: w.store, Door: w,
-			Choose: func(lifeline.Alert, lifeline.Target) (respond.Responder, string, string) { return nil, "", "" }}
+			Responders: &responders{}}
 		switch field {
 		case "DB":
 			cfg.DB = nil
@@ -557,8 +571,8 @@ func TestConfig(t *testing.T) {
 			cfg.Store = nil
 		case "Door":
 			cfg.Door = nil
-		case "Choose":
-			cfg.Choose = nil
+		case "Responders":
+			cfg.Responders = nil
 		}
 		if _, err := respond.New(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "Config."+field) {
 			t.Errorf("without %s: %v", field, err)

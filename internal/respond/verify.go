@@ -19,11 +19,11 @@ type wellness struct {
 
 // verify looks at the thing itself until it has been well for StableFor, in
 // one step. A look that could not be made is not a success.
-func (w *work) verify(attempt int, target lifeline.Target, report lifeline.Report) (wellness, error) {
+func (w *work) verify(attempt int, target lifeline.Target, checks []lifeline.Check) (wellness, error) {
 	return do(w.steps, fmt.Sprintf("verify.%d", attempt), func(ctx context.Context) (wellness, error) {
 		well, err := w.watch(ctx, target)
 		if err == nil && well.OK {
-			well, err = w.probe(ctx, target.Host, report, well)
+			well, err = w.probe(ctx, target.Host, checks, well)
 		}
 		if err != nil {
 			return well, err
@@ -81,9 +81,10 @@ func (w *work) watch(ctx context.Context, target lifeline.Target) (wellness, err
 	}
 }
 
-// probe runs the checks that the responder's runbook adds to ours.
-func (w *work) probe(ctx context.Context, host string, report lifeline.Report, well wellness) (wellness, error) {
-	for _, command := range report.Probe {
+// probe runs the owner's checks besides ours.
+func (w *work) probe(ctx context.Context, host string, checks []lifeline.Check, well wellness) (wellness, error) {
+	for _, check := range checks {
+		command := check.Command
 		cmd, err := w.cfg.Door.Run(ctx, lifeline.CommandRequest{
 			IncidentID: w.id, Host: host, Command: command, Actor: "verify", Purpose: "the runbook's check",
 		})

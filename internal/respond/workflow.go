@@ -96,9 +96,12 @@ func (w *work) run() (lifeline.State, error) {
 	if inc.Target.Host == "" {
 		return w.escalate(noTarget(alert), nil)
 	}
-	responder, guidance, why := w.cfg.Choose(alert, inc.Target)
-	if responder == nil {
-		return w.escalate(why, nil)
+	choice, err := w.choose(1, alert, inc.Target)
+	if err != nil {
+		return "", err
+	}
+	if choice.Responder == "" {
+		return w.escalate(choice.Why, nil)
 	}
 
 	if err := w.enter(); err != nil {
@@ -111,9 +114,18 @@ func (w *work) run() (lifeline.State, error) {
 		if _, err := w.move(lifeline.StateInvestigating, fmt.Sprintf("attempt %d", attempt)); err != nil {
 			return "", err
 		}
+		if attempt > 1 {
+			if choice, err = w.choose(attempt, alert, inc.Target); err != nil {
+				return "", err
+			}
+		}
+		responder, ok := w.cfg.Responders.Responder(choice.Responder)
+		if !ok {
+			return w.escalate(fmt.Sprintf("the configuration changed: %s is not there any more", choice.Responder), reports)
+		}
 		changesBefore := inc.Changes
 		report, err := responder.Work(w.wf, w.steps, lifeline.Case{
-			Incident: inc, Alert: alert, Attempt: attempt, Previous: previous, Guidance: guidance,
+			Incident: inc, Alert: alert, Attempt: attempt, Previous: previous, Guidance: choice.Guidance,
 		})
 		if err != nil {
 			return "", err
@@ -142,7 +154,7 @@ func (w *work) run() (lifeline.State, error) {
 		if _, err := w.move(lifeline.StateVerifying, "does it really work again?"); err != nil {
 			return "", err
 		}
-		well, err := w.verify(attempt, inc.Target, report)
+		well, err := w.verify(attempt, inc.Target, choice.Checks)
 		if err != nil {
 			return "", err
 		}
@@ -195,6 +207,13 @@ func (w *work) awaitAlert(inc lifeline.Incident, reports []lifeline.Report) (lif
 type looked struct {
 	Firing bool      `json:"firing"`
 	At     time.Time `json:"at"`
+}
+
+// choose decides who makes an attempt, once: what was chosen is kept.
+func (w *work) choose(attempt int, alert lifeline.Alert, target lifeline.Target) (lifeline.Choice, error) {
+	return do(w.steps, fmt.Sprintf("choose.%d", attempt), func(context.Context) (lifeline.Choice, error) {
+		return w.cfg.Responders.Choose(alert, target, attempt), nil
+	})
 }
 
 // incident loads the incident in a step.

@@ -66,6 +66,20 @@ func (b *Runbook) Commands(t lifeline.Target) (map[string][]string, error) {
 	return out, nil
 }
 
+// Checks are the runbook's own checks of the target, which must be good after
+// an attempt, whoever made it.
+func (b *Runbook) Checks(t lifeline.Target) ([]lifeline.Check, error) {
+	commands, err := renderAll(b.verify, t)
+	if err != nil {
+		return nil, fmt.Errorf("the runbook %s cannot be used on the %s: %w", b.Name, t, err)
+	}
+	var checks []lifeline.Check
+	for _, c := range commands {
+		checks = append(checks, lifeline.Check{Command: c})
+	}
+	return checks, nil
+}
+
 // Set is a collection of runbooks with different names.
 type Set struct {
 	// books in the order in which Match tries them.

@@ -65,7 +65,7 @@ func (b *Runbook) Work(ctx context.Context, steps lifeline.Steps, door Runner, t
 		return lifeline.Report{Responder: w.actor, Claim: lifeline.ClaimNotFixed,
 			Summary: fmt.Sprintf("The runbook %s cannot be used on the %s: %v.", b.Name, target, err), Next: b.next}, nil
 	}
-	report := lifeline.Report{Responder: w.actor, Claim: lifeline.ClaimNotFixed, Next: b.next, Probe: all["verify"]}
+	report := lifeline.Report{Responder: w.actor, Claim: lifeline.ClaimNotFixed, Next: b.next}
 
 	if err := w.note(ctx, "begin", fmt.Sprintf("runbook %s looks at the %s", b.Name, target)); err != nil {
 		return report, err

@@ -136,7 +136,7 @@ func TestWorkFixes(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := lifeline.Report{
-		Responder: "runbook:web-down", Claim: lifeline.ClaimFixed, Next: "Read the log.", Probe: []string{"probe web"},
+		Responder: "runbook:web-down", Claim: lifeline.ClaimFixed, Next: "Read the log.",
 		Summary: "`start web`: exit status 0. `reload web`: exit status 0. " +
 			"`look at web`: exit status 0 (status=exited). `read web`: exit status 0. `healthy web`: exit status 1.",
 	}

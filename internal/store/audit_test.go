@@ -350,7 +350,7 @@ func first(t *testing.T, path string) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	provider, err := goose.NewProvider(goose.DialectSQLite3, db, os.DirFS("migrations"), goose.WithTableName("lifeline_migrations"))
+	provider, err := goose.NewProvider(goose.DialectSQLite3, db, os.DirFS("migrations/sqlite"), goose.WithTableName("lifeline_migrations"))
 	if err != nil {
 		t.Fatal(err)
 	}

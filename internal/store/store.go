@@ -24,7 +24,7 @@ import (
 	"lifeline"
 )
 
-//go:embed migrations/*.sql
+//go:embed migrations/*/*.sql
 var migrations embed.FS
 
 // Options of a Store.
@@ -140,7 +140,7 @@ func dsn(path string) string {
 // opening. A database of a newer version is refused: what it means is not known
 // here.
 func (s *Store) migrate(ctx context.Context) error {
-	files, err := fs.Sub(migrations, "migrations")
+	files, err := fs.Sub(migrations, "migrations/sqlite")
 	if err != nil {
 		return err
 	}
