@@ -10,7 +10,7 @@ TOOL := go tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help build check test deps lint unit e2e soak bench vuln generate clean
+.PHONY: help build check test deps lint unit e2e soak bench storm vuln generate clean
 
 help: ## list what can be made
 	@grep -E '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -43,6 +43,9 @@ e2e: ## the stories against real sshd, dockerd, Prometheus and Alertmanager (as 
 bench: ## bench/RESULTS.md and its chart: sshpool and its peers, side by side (as root)
 	@scripts/install-bench-deps
 	go run ./bench
+
+storm: ## the chapter on storms of alerts in bench/RESULTS.md: 10,000 alerts over 200 simulated hosts (minutes)
+	go run ./bench/storm
 
 soak: ## 20,000 SSH commands while connections are cut at random instants (minutes)
 	SSHPOOL_SOAK=20000 go test -race -count=1 -timeout 60m -v -run '^TestSoak$$' ./sshpool

@@ -69,13 +69,27 @@ func run(ctx context.Context, args []string) error {
 	if _, err := os.Stdout.WriteString(text); err != nil {
 		return fmt.Errorf("print the results: %w", err)
 	}
-	if err := write(o.out, text); err != nil {
+	if err := write(o.out, text+others(o.out)); err != nil {
 		return err
 	}
 	if len(b.results.cellsOf("founding")) == 0 {
 		return nil
 	}
 	return write(o.svg, chart(b.results))
+}
+
+// others are the chapters of other programs in the file of the results, from the
+// first line that is a comment on: see bench/storm.
+func others(file string) string {
+	was, err := os.ReadFile(file)
+	if err != nil { // there is none
+		return ""
+	}
+	_, chapters, found := strings.Cut(string(was), "\n<!-- ")
+	if !found {
+		return ""
+	}
+	return "\n<!-- " + chapters
 }
 
 // write writes a file of the results, unless it has no name.
