@@ -45,7 +45,8 @@ type Store struct {
 	opts Options
 	// writing serialises this process's write transactions, which SQLite would
 	// do anyway, so that OnEvent sees events in the order of their commits.
-	writing sync.Mutex
+	writing    sync.Mutex
+	deliveries deliveries
 }
 
 // Open opens or creates the database that url names: "sqlite:PATH". A new file
