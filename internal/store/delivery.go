@@ -159,13 +159,19 @@ func (s *Store) together(batch []*delivery) bool {
 // receiveAll takes in deliveries in one transaction, all or nothing. worked says
 // that each of them could be taken, whatever became of the transaction.
 func (s *Store) receiveAll(ctx context.Context, batch ...*delivery) (receipts map[*delivery][]lifeline.Receipt, worked bool, err error) {
-	what := batch[0].what()
+	what, alerts := batch[0].what(), 0
+	for _, d := range batch {
+		alerts += len(d.alerts)
+	}
 	if len(batch) > 1 {
 		what = fmt.Sprintf("store the alerts of %d senders", len(batch))
 	}
 	receipts, worked = map[*delivery][]lifeline.Receipt{}, true
 	err = s.write(ctx, what, func(tx *writeTx) error {
 		worked = false
+		if alerts >= prepareFrom {
+			tx.repeats()
+		}
 		r := &reception{writeTx: tx, storms: map[string]*stormCase{}}
 		for _, d := range batch {
 			r.opened, r.resolved = d.opened, d.resolved

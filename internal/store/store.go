@@ -203,6 +203,8 @@ type writeTx struct {
 	// head is the end of the record so far, once begun.
 	head  Head
 	begun bool
+	// prepared are the statements by their text; nil: none is prepared.
+	prepared map[string]*sql.Stmt
 }
 
 // write runs work in one transaction and, after the commit, hands its events
