@@ -73,6 +73,10 @@ type TriagedAlert struct {
 	// Key of the incident that it belongs to.
 	Key    string
 	Target Target
+	// Ignore says why a firing alert is stored and starts nothing; "": it is
+	// worked.
+	Ignore  string
+	Damping Damping
 }
 
 // Receipt says what became of one received alert.
@@ -80,6 +84,9 @@ type Receipt struct {
 	AlertID    string        `json:"alert_id"`
 	IncidentID string        `json:"incident_id,omitempty"`
 	Result     ReceiptResult `json:"result"`
+	// Reason says why nothing was started, or which case the alert joined; ""
+	// where Result says it all.
+	Reason string `json:"reason,omitempty"`
 }
 
 // ReceiptResult is the verdict of triage on one alert.
@@ -90,5 +97,6 @@ const (
 	ReceiptRepeat   ReceiptResult = "repeat"   // belongs to an incident that is open
 	ReceiptResolved ReceiptResult = "resolved" // the sender no longer sees the fault
 	ReceiptTest     ReceiptResult = "test"     // a test message: stored, nothing started
-	ReceiptIgnored  ReceiptResult = "ignored"  // a resolve for which no incident is open
+	ReceiptIgnored  ReceiptResult = "ignored"  // stored, nothing started: Reason says why
+	ReceiptMerged   ReceiptResult = "merged"   // joined its host's storm case, which may be opened with it
 )

@@ -88,6 +88,8 @@ const (
 	RuleBudget   = "budget"   // a number of changes is used up
 	RulePaused   = "paused"   // the kill switch is on
 	RuleApproval = "approval" // a person has to decide, or has said no
+
+	RuleMaintenance = "maintenance" // people work on it themselves
 )
 
 // Waits reports whether the command was not run because a person is asked.

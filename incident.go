@@ -79,6 +79,9 @@ type Incident struct {
 	Alerts int `json:"alerts"`
 	// AlertFiring is false once every alert of it was reported resolved.
 	AlertFiring bool `json:"alert_firing"`
+	// Flapping says that the same fault came and went too often: a person has to
+	// find out why. See Damping.
+	Flapping bool `json:"flapping,omitempty"`
 	// Changes counts the changes let through to a host: what attempts are
 	// measured by. Reads never count.
 	Changes  int       `json:"changes"`

@@ -195,12 +195,3 @@ func (a *App) ready(w http.ResponseWriter, r *http.Request) {
 	}
 	fmt.Fprintln(w, "ready")
 }
-
-// triageConfig says how an alert's labels name a host and a thing on it.
-func triageConfig(cfg *config.Config) triage.Config {
-	t := cfg.Targets
-	return triage.Config{
-		Hosts: cfg.HostNames(), HostLabels: t.HostLabels, HostMap: cfg.TargetHosts(),
-		ContainerLabels: t.ContainerLabels, UnitLabels: t.UnitLabels, MountLabels: t.MountLabels,
-	}
-}

@@ -73,6 +73,8 @@ type status struct {
 	ApprovalsWaiting int          `json:"approvals_waiting"`
 	ChangesDay       used         `json:"changes_day"`
 	Hosts            []hostStatus `json:"hosts"`
+	// Maintenance lists the windows that are in force now.
+	Maintenance []lifeline.Maintenance `json:"maintenance"`
 }
 
 // used is a budget and what is used of it.
@@ -88,7 +90,7 @@ type hostStatus struct {
 }
 
 // WriteStatus prints where things stand: the kill switch, the budgets, what
-// waits for a person, the incidents, the hosts. It asks the record only: nothing
+// waits for a person, the incidents, what is in maintenance, the hosts. It asks the record only: nothing
 // is connected to, and serve need not run.
 func (r *Records) WriteStatus(ctx context.Context, w io.Writer, asJSON bool) error {
 	s, err := r.status(ctx, r.cfg)
@@ -118,6 +120,16 @@ func (r *Records) status(ctx context.Context, cfg *config.Config) (s status, err
 			s.ApprovalsWaiting++
 		}
 	}
+	s.Maintenance = []lifeline.Maintenance{}
+	windows, err := r.store.Maintenances(ctx, false)
+	if err != nil {
+		return s, err
+	}
+	for _, m := range windows {
+		if m.InForce(time.Now()) {
+			s.Maintenance = append(s.Maintenance, m)
+		}
+	}
 	s.ChangesDay.Most = cfg.Respond.MaxChangesPerDay
 	for _, name := range cfg.HostNames() {
 		c, err := r.store.Changes(ctx, name)
@@ -145,6 +157,9 @@ func (s status) write(w io.Writer) error {
 	if len(s.Incidents) == 0 {
 		fmt.Fprintf(t, "incidents\tnone\n")
 	}
+	for _, m := range s.Maintenance {
+		fmt.Fprintf(t, "maintenance\t%s until %s by %s%s (%s)\n", escape.Line(m.Scope.String()), localTime(m.Until), escape.Line(m.By), reasonWords(m.Reason), m.ID)
+	}
 	for _, h := range s.Hosts {
 		fmt.Fprintf(t, "host %s\t%s, %d of %d changes within an hour\n", h.Name, h.Mode, h.ChangesHour.Used, h.ChangesHour.Most)
 	}
@@ -163,10 +178,15 @@ func pauseWords(p lifeline.Pause) string {
 	if p.Now {
 		text += ", those under way were ended"
 	}
-	if p.Reason != "" {
-		text += ": " + escape.Line(p.Reason)
+	return text + reasonWords(p.Reason)
+}
+
+// reasonWords is a reason after what it is for; "" if there is none.
+func reasonWords(reason string) string {
+	if reason == "" {
+		return ""
 	}
-	return text
+	return ": " + escape.Line(reason)
 }
 
 // Audit verifies the record: see store.VerifyAudit. expect is a head that was

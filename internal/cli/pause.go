@@ -69,7 +69,7 @@ func newStatus(g *globals) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "status",
-		Short: "Say where things stand: the kill switch, budgets, approvals, incidents, hosts",
+		Short: "Say where things stand: the kill switch, budgets, approvals, incidents, maintenance, hosts",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withRecords(cmd, g, func(r *app.Records) error {

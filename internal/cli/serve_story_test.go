@@ -150,6 +150,19 @@ func pending(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("APPROVAL", list.Approvals[len(list.Approvals)-1].ID)
 }
 
+// window FILE: gives the ID of the maintenance window that began first as $WINDOW.
+func firstWindow(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: window FILE")
+	}
+	var list struct{ Maintenance []struct{ ID string } }
+	read(ts, &list, "maintenance", "list", "-c", ts.MkAbs(args[0]), "--json")
+	if len(list.Maintenance) == 0 {
+		ts.Fatalf("nothing is in maintenance")
+	}
+	ts.Setenv("WINDOW", list.Maintenance[0].ID)
+}
+
 // tamper DATABASE STATEMENT...: does to the record what whoever can write its
 // file can do; ! tamper: and is not let.
 func tamper(ts *testscript.TestScript, neg bool, args []string) {

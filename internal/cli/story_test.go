@@ -38,7 +38,7 @@ func TestStories(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"status": status, "lab": startLab, "break": breakThing, "running": running, "envsubst": envsubst, "kept": kept,
-			"serve": serve, "stop": stopServe, "alert": sendAlert, "until": until, "pending": pending, "tamper": tamper,
+			"serve": serve, "stop": stopServe, "alert": sendAlert, "until": until, "pending": pending, "window": firstWindow, "tamper": tamper,
 		},
 	})
 }

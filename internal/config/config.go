@@ -70,6 +70,10 @@ func Default() Config {
 			VerifyTimeout:         Duration(60 * time.Second),
 			AlertTimeout:          Duration(5 * time.Minute),
 		},
+		Triage: Triage{
+			Storm:    TriageStorm{After: 5, Window: Duration(time.Minute)},
+			Flapping: TriageFlapping{After: 3, Window: Duration(30 * time.Minute)},
+		},
 		Log: Log{Format: "text", Level: "info"},
 	}
 }

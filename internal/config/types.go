@@ -35,6 +35,9 @@ type Config struct {
 	Runbooks string `yaml:"runbooks" is:"path"`
 	// Targets says how an alert's labels name a host and the thing on it.
 	Targets Targets `yaml:"targets"`
+	// Triage says which alerts belong together, and keeps many alerts from being
+	// as many incidents. docs/triage.md explains it with examples.
+	Triage Triage `yaml:"triage"`
 	// Policy holds your rules about commands, besides the built-in policy.
 	Policy Policy `yaml:"policy"`
 	// Protect names what no change may touch, on any host, whatever the rules
@@ -203,6 +206,78 @@ type Targets struct {
 	UnitLabels List `yaml:"unit_labels"`
 	// MountLabels name the mount point of a filesystem.
 	MountLabels List `yaml:"mount_labels"`
+}
+
+// Triage says which alerts belong together.
+type Triage struct {
+	// Routes are tried in order; the first that an alert matches decides. An
+	// alert that matches none is triaged by targets alone.
+	Routes []TriageRoute `yaml:"routes"`
+	// Storm makes one case of the many alerts of one host.
+	Storm TriageStorm `yaml:"storm"`
+	// Flapping holds a fault that comes and goes for a person.
+	Flapping TriageFlapping `yaml:"flapping"`
+}
+
+// TriageRoute says what some alerts are about.
+type TriageRoute struct {
+	// Match chooses the alerts. Required: all that is set must hold.
+	Match TriageMatch `yaml:"match"`
+	// KeyLabels are labels that name the fixable thing besides the alert's name
+	// and its target: alerts that differ in one of them are different incidents.
+	KeyLabels List `yaml:"key_labels"`
+	// Target says what the alerts are about, where their labels do not say it in
+	// the usual way.
+	Target TriageTarget `yaml:"target"`
+	// Ignore stores the alerts and starts nothing.
+	Ignore bool `yaml:"ignore"`
+}
+
+// TriageMatch chooses alerts. A text between slashes is a regular expression
+// that must match the whole value: /Container.*/.
+type TriageMatch struct {
+	// Alert is the alert's name. Empty: any.
+	Alert string `yaml:"alert"`
+	// Source is the kind of sender, such as alertmanager. Empty: any.
+	Source string `yaml:"source"`
+	// Labels must all be there and have these values.
+	Labels map[string]string `yaml:"labels"`
+}
+
+// TriageTarget is the thing that alerts are about. Each is a name, or label:NAME
+// for the value of a label; an alert without that label has no known target, and
+// a person gets it. At most one of container, unit and mount can be set.
+type TriageTarget struct {
+	// Host is a configured host, or label:NAME of a label whose value is its name,
+	// its address or a key of targets.hosts. Empty: as targets says.
+	Host string `yaml:"host"`
+	// Container is a docker container.
+	Container string `yaml:"container"`
+	// Unit is a systemd unit.
+	Unit string `yaml:"unit"`
+	// Mount is the mount point of a filesystem.
+	Mount string `yaml:"mount"`
+}
+
+// TriageStorm says when a host has so many faults at once that they are one.
+type TriageStorm struct {
+	// After is how many incidents of one host may be opened within the window, and
+	// not be well again, before further faults on it join one incident, the host's
+	// storm case. 0: there are no storms.
+	After int `yaml:"after" jsonschema:"minimum=0,maximum=10000"`
+	// Window is how far back incidents count.
+	Window Duration `yaml:"window"`
+}
+
+// TriageFlapping says when a fault comes and goes too often.
+type TriageFlapping struct {
+	// After is how many incidents of the same fault may be opened within the
+	// window. The next goes to a person at once, and takes the ups and downs of
+	// this fault until there was none for the length of the window. 0: nothing
+	// flaps.
+	After int `yaml:"after" jsonschema:"minimum=0,maximum=10000"`
+	// Window is how far back incidents count.
+	Window Duration `yaml:"window"`
 }
 
 // Policy holds the owner's rules.

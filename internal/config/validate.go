@@ -25,6 +25,7 @@ func (c *Config) Validate() error {
 	v.model()
 	v.store()
 	v.targets()
+	v.triage()
 	v.policy()
 	v.protect()
 	return v.found.err(c.File())

@@ -177,7 +177,7 @@ func (h *handler) report(src source, r *http.Request, msg message, receipts []li
 		counts[receipt.Result]++
 	}
 	attrs := []any{"source", src.name, "remote", r.RemoteAddr, "alerts", len(msg.alerts)}
-	for _, result := range []lifeline.ReceiptResult{lifeline.ReceiptOpened, lifeline.ReceiptRepeat,
+	for _, result := range []lifeline.ReceiptResult{lifeline.ReceiptOpened, lifeline.ReceiptMerged, lifeline.ReceiptRepeat,
 		lifeline.ReceiptResolved, lifeline.ReceiptTest, lifeline.ReceiptIgnored} {
 		if n := counts[result]; n > 0 {
 			attrs = append(attrs, string(result), n)

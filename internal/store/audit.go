@@ -45,8 +45,8 @@ func bad(row, format string, args ...any) *BadRow {
 
 // VerifyAudit reads the whole record, as it stands at one moment, and says
 // whether it is what Lifeline wrote: each event against the chain, the chain
-// against its sealed end, and each alert, command, approval, pause and
-// incident's state against its events. docs/record.md says what this cannot find.
+// against its sealed end, and each alert, command, approval, pause, maintenance
+// window and incident's state against its events. docs/record.md says what this cannot find.
 // The error is for a record that could not be read.
 func (s *Store) VerifyAudit(ctx context.Context, check AuditCheck) (Audit, error) {
 	tx, err := s.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
@@ -140,6 +140,8 @@ func (v *verifier) note(e lifeline.Event) {
 		v.rows["command "+d.ID] = sha256.Sum256(e.Data)
 	case lifeline.EventApprovalRequested, lifeline.EventApprovalDecided, lifeline.EventApprovalUsed:
 		v.rows["approval "+d.ID] = sha256.Sum256(e.Data)
+	case lifeline.EventMaintenanceAdded, lifeline.EventMaintenanceEnded:
+		v.rows["maintenance "+d.ID] = sha256.Sum256(e.Data)
 	case lifeline.EventPaused, lifeline.EventResumed:
 		v.rows["pause"] = sha256.Sum256(e.Data)
 	case lifeline.EventRecordSealed:

@@ -26,7 +26,7 @@ func lineOf(v any) json.RawMessage {
 // tables checks the rows of the other tables against what the chain says about
 // them. Whatever the chain knows and no row is left of is missing.
 func (v *verifier) tables(ctx context.Context) (*BadRow, error) {
-	for _, table := range []func(context.Context) (*BadRow, error){v.alerts, v.incidents, v.commands, v.approvals, v.pauses} {
+	for _, table := range []func(context.Context) (*BadRow, error){v.alerts, v.incidents, v.commands, v.approvals, v.pauses, v.maintenances} {
 		if b, err := table(ctx); b != nil || err != nil {
 			return b, err
 		}
@@ -98,17 +98,18 @@ func (v *verifier) alerts(ctx context.Context) (*BadRow, error) {
 }
 
 func (v *verifier) incidents(ctx context.Context) (*BadRow, error) {
-	return v.each(ctx, `SELECT id, key, alert_name, severity, summary, target_host, target_kind, target_name, state, opened_at FROM incidents ORDER BY opened_at, id`, func(row scanner) (*BadRow, error) {
+	return v.each(ctx, `SELECT id, key, alert_name, severity, summary, target_host, target_kind, target_name, state, flapping, opened_at FROM incidents ORDER BY opened_at, id`, func(row scanner) (*BadRow, error) {
 		var (
-			inc    lifeline.Incident
-			opened int64
+			inc      lifeline.Incident
+			flapping int
+			opened   int64
 		)
-		if err := row.Scan(&inc.ID, &inc.Key, &inc.AlertName, &inc.Severity, &inc.Summary, &inc.Target.Host, &inc.Target.Kind, &inc.Target.Name, &inc.State, &opened); err != nil {
+		if err := row.Scan(&inc.ID, &inc.Key, &inc.AlertName, &inc.Severity, &inc.Summary, &inc.Target.Host, &inc.Target.Kind, &inc.Target.Name, &inc.State, &flapping, &opened); err != nil {
 			return nil, err
 		}
 		name, state := "incident "+inc.ID, inc.State
-		// As it was when it was opened: see writeTx.open.
-		inc.State, inc.Alerts, inc.AlertFiring = lifeline.StateOpen, 1, true
+		// As it was when it was opened: see reception.open.
+		inc.State, inc.Alerts, inc.AlertFiring, inc.Flapping = lifeline.StateOpen, 1, true, flapping == 1
 		inc.OpenedAt, inc.UpdatedAt = fromMicros(opened), fromMicros(opened)
 		if b := v.row(name, jsonOf(inc)); b != nil {
 			return b, nil
@@ -184,4 +185,26 @@ func (v *verifier) pauses(ctx context.Context) (*BadRow, error) {
 		return bad(fmt.Sprintf("pause %d", seq), "%s", b.What), nil
 	}
 	return nil, nil
+}
+
+func (v *verifier) maintenances(ctx context.Context) (*BadRow, error) {
+	return v.each(ctx, `SELECT id, source, external_id, from_at, until_at, ended_at, record FROM maintenances ORDER BY id`, func(row scanner) (*BadRow, error) {
+		var (
+			id, source, external, record string
+			from, until, ended           int64
+			m                            lifeline.Maintenance
+		)
+		if err := row.Scan(&id, &source, &external, &from, &until, &ended, &record); err != nil {
+			return nil, err
+		}
+		name := "maintenance " + id
+		if b := v.row(name, json.RawMessage(record)); b != nil {
+			return b, nil
+		}
+		if json.Unmarshal([]byte(record), &m) != nil || m.ID != id || m.Source != source || m.ExternalID != external ||
+			micros(m.From) != from || micros(m.Until) != until || micros(m.EndedAt) != ended {
+			return bad(name, "its columns are not what its record says"), nil
+		}
+		return nil, nil
+	})
 }

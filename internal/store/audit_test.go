@@ -22,7 +22,7 @@ import (
 	"lifeline/internal/store"
 )
 
-// aRecord is a database with everything in it that the record is about: 12
+// aRecord is a database with everything in it that the record is about: 13
 // events, from an alert to a command that was approved and run.
 func aRecord(t *testing.T) (*store.Store, string) {
 	t.Helper()
@@ -52,10 +52,11 @@ func aRecord(t *testing.T) (*store.Store, string) {
 	cmd.ID, cmd.Outcome, cmd.FinishedAt = "run", "", time.Time{}
 	check(s.RecordIntent(ctx, cmd, lifeline.Limits{})) // four events: used, moved, started
 	check(s.Pause(ctx, "person:ann", "lunch", false))
+	check(s.AddMaintenance(ctx, lifeline.Maintenance{Scope: lifeline.MaintenanceScope{Host: "atlas"}, Until: time.Now().Add(time.Hour), By: "person:ann"}))
 	return s, path
 }
 
-const events = 12
+const events = 13
 
 func audit(t *testing.T, s *store.Store, check store.AuditCheck) store.Audit {
 	t.Helper()
@@ -108,6 +109,8 @@ func TestApprovalsAndPausesAreKept(t *testing.T) {
 		`DELETE FROM approvals`:                                           "are kept",
 		`UPDATE pauses SET record = '{}'`:                                 "append-only",
 		`DELETE FROM pauses`:                                              "append-only",
+		`DELETE FROM maintenances`:                                        "are kept",
+		`UPDATE maintenances SET source = 'x'`:                            "kept as it was",
 		`UPDATE events SET hash = 'x'`:                                    "append-only",
 		`INSERT INTO events VALUES (99, '', 1, 'note', '', '', NULL, '')`: "are chained",
 	} {
@@ -135,7 +138,7 @@ func TestTampering(t *testing.T) {
 		{"deleted at the beginning", []string{`DELETE FROM events WHERE seq = 1`}, "event 1", "missing"},
 		{"deleted and renumbered", []string{`DELETE FROM events WHERE seq = 6`, `UPDATE events SET seq = -seq WHERE seq > 6`, `UPDATE events SET seq = -seq - 1 WHERE seq < 0`}, "event 6", "not what was written"},
 		{"swapped", []string{`UPDATE events SET seq = -5 WHERE seq = 5`, `UPDATE events SET seq = 5 WHERE seq = 6`, `UPDATE events SET seq = 6 WHERE seq = -5`}, "event 5", "not what was written"},
-		{"inserted at the end", []string{`INSERT INTO events SELECT 13, incident_id, at, kind, actor, text, data, hash FROM events WHERE seq = 12`}, "event 13", "not what was written"},
+		{"inserted at the end", []string{`INSERT INTO events SELECT 14, incident_id, at, kind, actor, text, data, hash FROM events WHERE seq = 13`}, "event 14", "not what was written"},
 		{"cut at the end", []string{cut}, "event 9", "the events after 9 are missing"},
 		{"cut, and the head set back", []string{cut, `UPDATE chain_head SET seq = 9, hash = (SELECT hash FROM events WHERE seq = 9)`}, "event 9", "seal"},
 		{"cut, and the head thrown away", []string{cut, `DELETE FROM chain_head`}, "event 9", "seal of its end, event 9, is missing"},
@@ -155,6 +158,11 @@ func TestTampering(t *testing.T) {
 		{"another's yes", []string{`UPDATE approvals SET record = replace(record, 'person:ann', 'person:bob')`}, "approval apr_", "not what its newest event says"},
 		{"an approval lives longer", []string{`UPDATE approvals SET expires_at = expires_at + 1`}, "approval apr_", "columns"},
 		{"the kill switch is off", []string{`UPDATE pauses SET record = '{"on":false}'`}, "pause 1", "not what its newest event says"},
+		{"it was not flapping", []string{`UPDATE incidents SET flapping = 1`}, "incident inc_", "not what its newest event says"},
+		{"a maintenance lasts longer", []string{`UPDATE maintenances SET until_at = until_at + 1`}, "maintenance mnt_", "columns"},
+		{"a maintenance of another", []string{`UPDATE maintenances SET record = replace(record, 'person:ann', 'person:bob')`}, "maintenance mnt_", "not what its newest event says"},
+		{"a maintenance that was not", []string{`INSERT INTO maintenances SELECT 'new', source, external_id, from_at, until_at, ended_at, record FROM maintenances`}, "maintenance new", "no event knows it"},
+		{"a maintenance that is gone", []string{`DELETE FROM maintenances`}, "maintenance mnt_", "missing"},
 		{"the kill switch was never on", []string{`DELETE FROM pauses`}, "pause", "missing"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -202,7 +210,7 @@ func TestNotedHead(t *testing.T) {
 		t.Errorf("the record has grown: %+v", a.Bad)
 	}
 	other, _ := aRecord(t) // as long, and not the same
-	if a := audit(t, other, store.AuditCheck{Expect: noted}); a.Bad == nil || a.Bad.Row != "event 12" || !strings.Contains(a.Bad.What, "written anew") {
+	if a := audit(t, other, store.AuditCheck{Expect: noted}); a.Bad == nil || a.Bad.Row != "event 13" || !strings.Contains(a.Bad.What, "written anew") {
 		t.Errorf("another record: %+v", a.Bad)
 	}
 	if a := audit(t, other, store.AuditCheck{Expect: store.Head{Seq: 99, Hash: noted.Hash}}); a.Bad == nil || a.Bad.Row != "event 99" {
@@ -234,10 +242,10 @@ func TestKeyIsLost(t *testing.T) {
 	if err := s.AppendEvent(t.Context(), lifeline.Event{Kind: lifeline.EventNote}); err != nil {
 		t.Fatal(err)
 	}
-	if a := audit(t, s, store.AuditCheck{}); a.Bad == nil || a.Bad.Row != "event 13" {
+	if a := audit(t, s, store.AuditCheck{}); a.Bad == nil || a.Bad.Row != "event 14" {
 		t.Errorf("afterwards: %+v", a.Bad)
 	}
-	if a := audit(t, s, store.AuditCheck{After: 13}); a.Bad != nil {
+	if a := audit(t, s, store.AuditCheck{After: 14}); a.Bad != nil {
 		t.Errorf("after it: %+v", a.Bad)
 	}
 }

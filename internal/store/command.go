@@ -73,8 +73,9 @@ func (tx *writeTx) command(ctx context.Context, id string) (*lifeline.Command, e
 }
 
 // RecordIntent commits the intent to run cmd. A change is refused with
-// lifeline.CodeRefused, and nothing is written, while the kill switch is on or
-// when one of the limits is reached; so is a command whose ApprovalID names an
+// lifeline.CodeRefused, and nothing is written, while the kill switch is on,
+// while what it is about is in maintenance, or when one of the limits is
+// reached; so is a command whose ApprovalID names an
 // approval that does not let it through. Otherwise the approval is used up in
 // the same transaction.
 //

@@ -116,7 +116,7 @@ func refused(rule, hint, format string, args ...any) error {
 }
 
 // checkChange refuses a change while the kill switch is on, and a change of an
-// incident beyond one of its limits. It is asked in the transaction that would
+// incident in maintenance or beyond one of its limits. It is asked in the transaction that would
 // put the intent on record: nothing can come between.
 func (s *Store) checkChange(ctx context.Context, tx *writeTx, cmd lifeline.Command, limits lifeline.Limits) error {
 	p, err := tx.paused(ctx)
@@ -132,6 +132,9 @@ func (s *Store) checkChange(ctx context.Context, tx *writeTx, cmd lifeline.Comma
 	}
 	if cmd.IncidentID == "" {
 		return nil // a person at the terminal decides about each change
+	}
+	if err := tx.checkMaintenance(ctx, cmd); err != nil {
+		return err
 	}
 	return tx.checkLimits(ctx, cmd, limits)
 }

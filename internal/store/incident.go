@@ -10,11 +10,14 @@ import (
 	"lifeline"
 )
 
+// incidentRow reads an incident without what is counted in other tables.
+const incidentRow = `
+	i.id, i.key, i.alert_name, i.severity, i.summary, i.target_host, i.target_kind, i.target_name,
+	i.state, i.reason, i.alert_firing, i.flapping, i.storm, i.opened_at, i.updated_at`
+
 // incidentColumns reads an incident with what is derived from other tables:
 // the firing alerts received and the changes let through to a host.
-const incidentColumns = `
-	i.id, i.key, i.alert_name, i.severity, i.summary, i.target_host, i.target_kind, i.target_name,
-	i.state, i.reason, i.alert_firing, i.opened_at, i.updated_at,
+const incidentColumns = incidentRow + `,
 	(SELECT count(*) FROM alerts a WHERE a.incident_id = i.id AND a.status = 'firing'),
 	(` + changesOf + ` = i.id)`
 
@@ -24,16 +27,30 @@ const changesOf = `SELECT count(*) FROM commands c
 
 type scanner interface{ Scan(...any) error }
 
+// scanIncident reads incidentColumns.
 func scanIncident(row scanner) (lifeline.Incident, error) {
+	var alerts, changes int
+	inc, err := scanIncidentRow(row, &alerts, &changes)
+	inc.Alerts, inc.Changes = alerts, changes
+	return inc, err
+}
+
+// scanIncidentRow reads incidentRow and the columns after it. What a storm case
+// has taken in decides its severity and summary.
+func scanIncidentRow(row scanner, more ...any) (lifeline.Incident, error) {
 	var (
-		inc             lifeline.Incident
-		firing          int
-		opened, updated int64
+		inc              lifeline.Incident
+		firing, flapping int
+		storm            string
+		opened, updated  int64
 	)
-	err := row.Scan(&inc.ID, &inc.Key, &inc.AlertName, &inc.Severity, &inc.Summary,
+	err := row.Scan(append([]any{&inc.ID, &inc.Key, &inc.AlertName, &inc.Severity, &inc.Summary,
 		&inc.Target.Host, &inc.Target.Kind, &inc.Target.Name,
-		&inc.State, &inc.Reason, &firing, &opened, &updated, &inc.Alerts, &inc.Changes)
-	inc.AlertFiring = firing == 1
+		&inc.State, &inc.Reason, &firing, &flapping, &storm, &opened, &updated}, more...)...)
+	if err == nil && storm != "" {
+		err = readTally(storm, &inc)
+	}
+	inc.AlertFiring, inc.Flapping = firing == 1, flapping == 1
 	inc.OpenedAt, inc.UpdatedAt = fromMicros(opened), fromMicros(updated)
 	return inc, err
 }

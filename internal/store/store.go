@@ -45,7 +45,8 @@ type Store struct {
 	opts Options
 	// writing serialises this process's write transactions, which SQLite would
 	// do anyway, so that OnEvent sees events in the order of their commits.
-	writing sync.Mutex
+	writing    sync.Mutex
+	deliveries deliveries
 }
 
 // Open opens or creates the database that url names: "sqlite:PATH". A new file
@@ -202,6 +203,8 @@ type writeTx struct {
 	// head is the end of the record so far, once begun.
 	head  Head
 	begun bool
+	// prepared are the statements by their text; nil: none is prepared.
+	prepared map[string]*sql.Stmt
 }
 
 // write runs work in one transaction and, after the commit, hands its events

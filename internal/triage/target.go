@@ -23,9 +23,34 @@ type Config struct {
 	ContainerLabels []string
 	UnitLabels      []string
 	MountLabels     []string
+	// Routes are tried in order; the first that an alert matches decides.
+	Routes []Route
+	// Damping keeps many alerts from being as many incidents.
+	Damping lifeline.Damping
+}
+
+// routes makes the routes ready to be used.
+func (c Config) routes() ([]route, error) {
+	routes := make([]route, len(c.Routes))
+	for i, r := range c.Routes {
+		var err error
+		if routes[i], err = newRoute(i, r); err != nil {
+			return nil, &lifeline.Error{Code: lifeline.CodeConfig, Message: fmt.Sprintf("triage.routes[%d]", i), Err: err}
+		}
+		if host := r.Target.Host; host != "" && !strings.HasPrefix(host, labelPrefix) && !slices.Contains(c.Hosts, host) {
+			return nil, &lifeline.Error{Code: lifeline.CodeConfig,
+				Message: fmt.Sprintf("triage.routes[%d].target.host: no host %q is configured", i, host),
+				Hint:    "configured hosts: " + strings.Join(c.Hosts, ", ")}
+		}
+	}
+	return routes, nil
 }
 
 func (c Config) validate() error {
+	d := c.Damping
+	if d.StormAfter > 0 && d.StormWindow <= 0 || d.FlapAfter > 0 && d.FlapWindow <= 0 {
+		return &lifeline.Error{Code: lifeline.CodeConfig, Message: "triage.storm and triage.flapping need a window", Hint: "triage.storm.window: 1m"}
+	}
 	for _, value := range slices.Sorted(maps.Keys(c.HostMap)) {
 		if host := c.HostMap[value]; !slices.Contains(c.Hosts, host) {
 			return &lifeline.Error{Code: lifeline.CodeConfig,
@@ -61,7 +86,11 @@ func (c Config) Resolve(a lifeline.Alert) lifeline.Target {
 // host asks one label only: an alert that names an unknown machine and comes
 // from the exporter of a known one is not about the known one.
 func (c Config) host(a lifeline.Alert) string {
-	value := first(a, append(slices.Clone(c.HostLabels), "instance"))
+	return c.known(first(a, append(slices.Clone(c.HostLabels), "instance")))
+}
+
+// known is the configured host that a label's value means; "" if there is none.
+func (c Config) known(value string) string {
 	if value == "" {
 		return ""
 	}
@@ -133,7 +162,12 @@ func Key(a lifeline.Alert, t lifeline.Target) string {
 		}
 	}
 	for i, p := range parts {
-		parts[i] = strings.NewReplacer(`\`, `\\`, "|", `\|`).Replace(p)
+		parts[i] = quoted(p)
 	}
 	return strings.Join(parts, "|")
+}
+
+// quoted is a part of a key in which nothing is taken for the end of it.
+func quoted(part string) string {
+	return strings.NewReplacer(`\`, `\\`, "|", `\|`).Replace(part)
 }
