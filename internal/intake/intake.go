@@ -58,6 +58,8 @@ const retryAfter = 10
 // message is what a source made of one request.
 type message struct {
 	alerts []lifeline.Alert
+	// note says why there is no alert in a message that is all right.
+	note string
 	// truncated counts the alerts that the sender says it left out.
 	truncated int
 }
@@ -72,8 +74,10 @@ type source struct {
 
 // sources lists the webhooks by their path.
 func sources() map[string]source {
+	post := []string{http.MethodPost}
 	return map[string]source{
-		"/webhook/alertmanager": {name: "alertmanager", methods: []string{http.MethodPost}, read: readAlertmanager},
+		"/webhook/alertmanager": {name: "alertmanager", methods: post, read: alertmanager().read},
+		"/webhook/grafana":      {name: "grafana", methods: post, read: grafana().read},
 	}
 }
 
