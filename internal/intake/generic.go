@@ -5,7 +5,6 @@ import (
 	"maps"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 
 	"lifeline"
@@ -17,7 +16,7 @@ const (
 )
 
 // nextGeneric tells what a message should look like.
-const nextGeneric = `Send at least a name and a host: curl --json '{"name": "DiskFull", "host": "nexus", "status": "firing", "summary": "93 % used"}'. docs/sources.md lists all fields.`
+const nextGeneric = `Send at least a name and a host: curl --json '{"name": "DiskFull", "host": "nexus", "status": "firing", "summary": "93 % used"}'. docs/sources.md lists all fields, and how to map others.`
 
 // flatField is one field of the default shape with its other names, the first
 // of which that is there counts.
@@ -100,8 +99,10 @@ func readFlat(j *jsonReader, field string) ([]lifeline.Alert, error) {
 	flat := map[string]string{}
 	labels, annotations := map[string]string{}, map[string]string{}
 	var under []lifeline.Alert
+	var there []string
 	err := j.object(field, func(name string) (err error) {
 		at := join(field, name)
+		there = append(there, name)
 		switch key := withoutNUL(name); {
 		case name == "labels":
 			labels, err = j.scalars(at)
@@ -126,7 +127,7 @@ func readFlat(j *jsonReader, field string) ([]lifeline.Alert, error) {
 	if err != nil || under != nil {
 		return under, err
 	}
-	a, err := flatAlert(flat, labels, annotations)
+	a, err := flatAlert(flat, labels, annotations, there)
 	if p, ok := err.(*problem); ok {
 		at := j.problemAt(place, join(field, p.Field), p.Detail, p.Next)
 		return nil, at
@@ -135,8 +136,7 @@ func readFlat(j *jsonReader, field string) ([]lifeline.Alert, error) {
 }
 
 // flatAlert makes an alert of flat fields. It takes the maps over.
-func flatAlert(flat, labels, annotations map[string]string) (lifeline.Alert, error) {
-	there := slices.Sorted(maps.Keys(flat))
+func flatAlert(flat, labels, annotations map[string]string, there []string) (lifeline.Alert, error) {
 	for name, value := range flat { // as a form has them
 		if label, ok := strings.CutPrefix(name, "labels."); ok && label != "" {
 			labels[label] = value
@@ -212,14 +212,10 @@ func identify(a *lifeline.Alert) {
 	}
 }
 
-// truth reads a truth value as people write it; what is none is false.
+// truth is true for every text but those that say no: a test that is not known
+// as one would be worked.
 func truth(s string) bool {
-	switch strings.ToLower(s) {
-	case "yes", "on", "test":
-		return true
-	}
-	b, _ := strconv.ParseBool(strings.ToLower(s))
-	return b
+	return !slices.Contains([]string{"", "0", "false", "no", "off", "none", "null"}, strings.ToLower(strings.TrimSpace(s)))
 }
 
 // statusWords are the words for each status, in lower case. A list that is nil

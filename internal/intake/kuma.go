@@ -370,7 +370,7 @@ func (k *kumaMessage) withoutMonitor() lifeline.Alert {
 // expiryNotice is the text about a certificate or domain: [monitor][url] … will
 // expire in 7 days.
 func expiryNotice() *regexp.Regexp {
-	return regexp.MustCompile(`^\[([^\]\n]{1,200})\]\[([^\]\s]{0,2000})\] [^\n]{0,500}will expire in \d{1,5} days?`)
+	return regexp.MustCompile(`^\[([^\]\n]+)\]\[([^\]\s]*)\] .*will expire in \d+ days?`)
 }
 
 func first(texts ...string) string {
@@ -395,8 +395,8 @@ func monitorURL(raw string) (address, machine string) {
 // machineName is a name that means the same machine for everybody; "" for one
 // that means whoever uses it, such as localhost.
 func machineName(host string) string {
-	host = strings.TrimSuffix(strings.ToLower(host), ".")
-	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
+	host = strings.TrimSuffix(host, ".")
+	if low := strings.ToLower(host); low == "localhost" || strings.HasSuffix(low, ".localhost") {
 		return ""
 	}
 	if addr, err := netip.ParseAddr(host); err == nil && (addr.Unmap().IsLoopback() || addr.IsUnspecified()) {

@@ -135,11 +135,14 @@ func (p Path) get(d *Doc) gjson.Result {
 func (p Path) walk(text string) gjson.Result {
 	var r gjson.Result
 	for i, segment := range p.segments {
-		if i > 0 { // here stood @fromstr
-			if r.Type != gjson.String || tooDeep(r.Str) || !gjson.Valid(r.Str) {
+		if i > 0 { // here stood @fromstr; what is JSON already stays as it is
+			text = r.Raw
+			if r.Type == gjson.String {
+				text = r.Str
+			}
+			if tooDeep(text) || !gjson.Valid(text) {
 				return gjson.Result{}
 			}
-			text = r.Str
 		}
 		r = gjson.Parse(text)
 		if segment != "" {
