@@ -70,6 +70,8 @@ func (e Expr) Text(d *Doc) (string, bool) {
 		b.WriteString(text)
 		found = found || ok && text != ""
 	}
-	text := strings.TrimSpace(b.String())
-	return text, found && text != ""
+	if text := strings.TrimSpace(b.String()); found {
+		return text, text != ""
+	}
+	return "", false
 }
