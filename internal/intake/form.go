@@ -19,14 +19,16 @@ type field struct{ name, value string }
 
 // fields reads a form. A name that stands twice is a problem, since another
 // reader could take the other value; so is a file.
-func (b body) fields(hint string) ([]field, error) {
-	switch b.kind {
-	case kindForm:
-		return parseQuery(string(bytes.TrimSpace(b.data)), hint)
-	case kindMultipart:
-		return b.multipart(hint)
+func (b body) fields(hint string) (fields []field, err error) {
+	if b.kind == kindMultipart {
+		fields, err = b.multipart(hint)
+	} else {
+		fields, err = parseQuery(string(bytes.TrimSpace(b.data)), hint)
 	}
-	return nil, nil
+	if err == nil && len(fields) == 0 {
+		err = malformed("The form has no fields.", hint)
+	}
+	return fields, err
 }
 
 func (b body) multipart(hint string) ([]field, error) {

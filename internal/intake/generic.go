@@ -87,9 +87,6 @@ func readAny(w http.ResponseWriter, r *http.Request, maxBytes int64, hint string
 	if err != nil {
 		return nil, err
 	}
-	if len(fields) == 0 {
-		return nil, malformed("The form has no fields.", hint)
-	}
 	return asJSON(fields), nil
 }
 
