@@ -19,7 +19,8 @@ const (
 // Alert is one alert of one sender, as its webhook gave it. Every string in it
 // comes from outside and is data, never instruction.
 type Alert struct {
-	// Source names the sender's protocol: "alertmanager".
+	// Source names the sender's protocol: "alertmanager", "grafana",
+	// "uptime-kuma", "generic", or "generic:NAME" for a mapping of the owner's.
 	Source string      `json:"source"`
 	Status AlertStatus `json:"status"`
 	// Name is the label alertname; "" where the sender gave none.
@@ -34,6 +35,9 @@ type Alert struct {
 	GeneratorURL string `json:"generator_url,omitempty"`
 	// Test marks a message that the sender says is a test: stored, never worked.
 	Test bool `json:"test,omitempty"`
+	// Once marks an alert whose sender never says that it is over: only a look
+	// at the thing itself can tell.
+	Once bool `json:"once,omitempty"`
 }
 
 // Severity is the label "severity", or "none".

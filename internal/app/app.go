@@ -103,7 +103,8 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (_ *App, err err
 	mux := http.NewServeMux()
 	hooks, err := intake.Handler(intake.Config{
 		Receiver: metrics.counting(redacting(redact, triaged)), Logger: a.log,
-		Auth: intake.Auth{Username: secrets.Username, Password: secrets.Password, Token: secrets.Token},
+		Auth:    intake.Auth{Username: secrets.Username, Password: secrets.Password, Token: secrets.Token},
+		Generic: mappings(cfg),
 	})
 	if err != nil {
 		return nil, err
@@ -112,16 +113,7 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (_ *App, err err
 	mux.Handle("GET /metrics", metrics.handler(a.door.pool, a.store))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", a.ready)
-	a.server = &http.Server{
-		Handler: mux,
-		// A sender that is slower than this is cut: it sends again.
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       20 * time.Second,
-		WriteTimeout:      60 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    32 << 10,
-		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),
-	}
+	a.server = newServer(mux, a.log)
 	return a, nil
 }
 
@@ -194,4 +186,30 @@ func (a *App) ready(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	fmt.Fprintln(w, "ready")
+}
+
+// newServer cuts a sender that is too slow: it sends again.
+func newServer(h http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       20 * time.Second,
+		WriteTimeout:      60 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
+}
+
+// mappings are the configured shapes of other senders.
+func mappings(cfg *config.Config) map[string]intake.Mapping {
+	all := make(map[string]intake.Mapping, len(cfg.Webhook.Generic))
+	for name, m := range cfg.Webhook.Generic {
+		all[name] = intake.Mapping{
+			Alerts: m.Alerts, Name: m.Name, Status: m.Status, Firing: m.Firing, Resolved: m.Resolved, Ignored: m.Ignored,
+			Severity: m.Severity, Summary: m.Summary, Description: m.Description, URL: m.URL, Fingerprint: m.Fingerprint, Test: m.Test,
+			Labels: m.Labels, Annotations: m.Annotations, Constants: m.Constants, Once: m.Once,
+		}
+	}
+	return all
 }

@@ -66,7 +66,7 @@ func standardOf(s section) reflect.Value {
 		if s.path == "" {
 			break
 		}
-		if strings.HasSuffix(name, "[]") {
+		if strings.HasSuffix(name, "[]") || v.Kind() == reflect.Map {
 			return reflect.Zero(s.typ)
 		}
 		keys := keysOf(v.Type())

@@ -22,7 +22,7 @@ type Config struct {
 	// host:port. An address that other machines can reach needs the webhook's
 	// authentication.
 	Listen string `yaml:"listen"`
-	// Webhook says who may post alerts.
+	// Webhook says who may post alerts, and in which shapes.
 	Webhook Webhook `yaml:"webhook"`
 	// Responder says who works an incident: auto takes the model if there is a
 	// key for it and the runbooks otherwise; model refuses to start without a
@@ -161,6 +161,59 @@ type Webhook struct {
 	// TokenFile holds a token for HTTP bearer authentication on its first line.
 	// The file must be readable by its owner only.
 	TokenFile string `yaml:"token_file" is:"path"`
+	// Generic are mappings for senders of other shapes: what is posted to
+	// /webhook/generic/NAME is read as the mapping NAME says. A name has
+	// lower-case letters, digits and dashes. docs/sources.md has examples.
+	Generic map[string]Mapping `yaml:"generic"`
+}
+
+// Mapping says how the JSON, or the form, of one sender becomes alerts. A value
+// that is a path is written as gjson has it (rule.description), or as a text with
+// paths in it ("{{agent.name}}: {{rule.description}}"). What a message does not
+// have is left out, except the name.
+type Mapping struct {
+	// Alerts is the path of a list with one alert in each entry. The other paths
+	// then start at the entry, those that begin with $. at the whole message.
+	// Empty: the message is one alert.
+	Alerts string `yaml:"alerts"`
+	// Name is the path of the alert's name. Required.
+	Name string `yaml:"name"`
+	// Status is the path of what says whether the fault is there or over. Empty,
+	// and in a message without it: it is there.
+	Status string `yaml:"status"`
+	// Firing lists the values of status that mean that the fault is there, in any
+	// case of letters. Empty: firing, problem, down, critical and the like.
+	Firing List `yaml:"firing"`
+	// Resolved lists the values of status that mean that it is over. Empty:
+	// resolved, ok, up, recovery and the like.
+	Resolved List `yaml:"resolved"`
+	// Ignored lists the values of status that are no alert: the message is taken
+	// and nothing is done. A value that is in none of the three lists is refused.
+	Ignored List `yaml:"ignored"`
+	// Severity is the path of the label severity.
+	Severity string `yaml:"severity"`
+	// Summary is the path of the alert's summary, one line for a person.
+	Summary string `yaml:"summary"`
+	// Description is the path of whatever else the sender says.
+	Description string `yaml:"description"`
+	// URL is the path of an address where a person can look.
+	URL string `yaml:"url"`
+	// Fingerprint is the path of what the end of a fault has in common with its
+	// beginning, and with no other fault. Empty: all labels but the severity.
+	Fingerprint string `yaml:"fingerprint"`
+	// Test is the path of a value that is true in a test message.
+	Test string `yaml:"test"`
+	// Labels are paths by the name of the label. host, container, unit and
+	// mountpoint say what the alert is about; see targets.
+	Labels map[string]string `yaml:"labels"`
+	// Annotations are paths by the name of the annotation: more for a person, or
+	// the model, to read.
+	Annotations map[string]string `yaml:"annotations"`
+	// Constants are labels with a value that is the same in every alert.
+	Constants map[string]string `yaml:"constants"`
+	// Once says that the sender never tells when a fault is over: only the look
+	// at the thing itself can then end an incident well.
+	Once bool `yaml:"once"`
 }
 
 // Respond bounds the work on one incident.

@@ -238,6 +238,7 @@ func (v *validator) webhook() {
 	case strings.Contains(w.Username, ":"):
 		v.complain("webhook.username", "HTTP basic authentication allows no colon in a username", "")
 	}
+	v.mappings()
 }
 
 func (v *validator) model() {

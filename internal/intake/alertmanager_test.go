@@ -11,10 +11,13 @@ import (
 	"lifeline"
 )
 
-// fixture is a message of testdata.
-func fixture(t testing.TB, name string) string {
+// fixture is a message of Alertmanager in testdata.
+func fixture(t testing.TB, name string) string { return fixtureOf(t, "alertmanager", name) }
+
+// fixtureOf is a message of a sender in testdata.
+func fixtureOf(t testing.TB, sender, name string) string {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join("testdata", "alertmanager", name+".json"))
+	data, err := os.ReadFile(filepath.Join("testdata", sender, name+".json"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,6 +70,10 @@ func TestAlertmanagerMessages(t *testing.T) {
 			Source: "alertmanager", Status: "resolved", Name: "memory_high", Labels: map[string]string{"alertname": "memory_high", "instance": "worker-4"},
 			Annotations: map[string]string{"summary": "Memory is short"}, EndsAt: time.Date(2018, 3, 4, 11, 0, 0, 0, time.UTC),
 			Fingerprint: lifeline.LabelFingerprint(map[string]string{"alertname": "memory_high", "instance": "worker-4"}),
+		}},
+		"newest": {{
+			Source: "alertmanager", Status: "firing", Name: "LoadHigh", Labels: map[string]string{"alertname": "LoadHigh", "host": "atlas"},
+			Annotations: map[string]string{}, StartsAt: at, Fingerprint: "abababababababab",
 		}},
 		"sparse": {
 			{Source: "alertmanager", Status: "firing", Name: "Sparse", Labels: sparse, Annotations: little, Fingerprint: lifeline.LabelFingerprint(sparse)},

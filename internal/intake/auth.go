@@ -54,9 +54,12 @@ func equal(given string, want [sha256.Size]byte) bool {
 	return subtle.ConstantTimeCompare(got[:], want[:]) == 1
 }
 
+// required reports whether a sender must know anything at all.
+func (a authenticator) required() bool { return a.basic || a.bearer }
+
 // permits reports whether the request shows what a sender must know.
 func (a authenticator) permits(r *http.Request) bool {
-	if !a.basic && !a.bearer {
+	if !a.required() {
 		return true
 	}
 	// More than one header could be read as two different answers.

@@ -17,8 +17,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
+	"maps"
+	"net"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -41,7 +45,9 @@ type Config struct {
 	// MaxBytes bounds a message, both as it comes and unpacked; 0: 8 MiB, room
 	// for some ten thousand alerts.
 	MaxBytes int64
-	Logger   *slog.Logger
+	// Generic are the mappings behind /webhook/generic/NAME, by NAME.
+	Generic map[string]Mapping
+	Logger  *slog.Logger
 }
 
 // defaultMaxBytes is a generous Alertmanager message: 10,000 alerts of 800 bytes.
@@ -58,8 +64,12 @@ const retryAfter = 10
 // message is what a source made of one request.
 type message struct {
 	alerts []lifeline.Alert
+	// note says why there is no alert in a message that is all right.
+	note string
 	// truncated counts the alerts that the sender says it left out.
 	truncated int
+	// cut counts the alerts of which something was too long.
+	cut int
 }
 
 // source is one kind of sender.
@@ -70,11 +80,24 @@ type source struct {
 	read func(w http.ResponseWriter, r *http.Request, maxBytes int64) (message, error)
 }
 
-// sources lists the webhooks by their path.
-func sources() map[string]source {
-	return map[string]source{
-		"/webhook/alertmanager": {name: "alertmanager", methods: []string{http.MethodPost}, read: readAlertmanager},
+// sources lists the webhooks by their path. An error names the field of the
+// configuration that is wrong.
+func sources(mappings map[string]Mapping) (map[string]source, error) {
+	post := []string{http.MethodPost}
+	all := map[string]source{
+		"/webhook/alertmanager": {name: "alertmanager", methods: post, read: alertmanager().read},
+		"/webhook/grafana":      {name: "grafana", methods: post, read: grafana().read},
+		"/webhook/uptime-kuma":  {name: sourceKuma, methods: []string{http.MethodGet, http.MethodPost}, read: readKuma},
+		pathGeneric:             {name: sourceGeneric, methods: post, read: readGeneric},
 	}
+	for _, name := range slices.Sorted(maps.Keys(mappings)) {
+		m, err := compile(name, mappings[name])
+		if err != nil {
+			return nil, fmt.Errorf("intake: Config.Generic: %w", err)
+		}
+		all[pathGeneric+"/"+name] = source{name: m.source(), methods: post, read: m.read}
+	}
+	return all, nil
 }
 
 type handler struct {
@@ -102,7 +125,11 @@ func Handler(cfg Config) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &handler{cfg: cfg, auth: auth, sources: sources()}, nil
+	all, err := sources(cfg.Generic)
+	if err != nil {
+		return nil, err
+	}
+	return &handler{cfg: cfg, auth: auth, sources: all}, nil
 }
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -111,7 +138,10 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, r, src, asProblem(err))
 		return
 	}
-	receipts, err := h.cfg.Receiver.Receive(r.Context(), msg.alerts)
+	receipts := []lifeline.Receipt{}
+	if len(msg.alerts) > 0 {
+		receipts, err = h.cfg.Receiver.Receive(r.Context(), msg.alerts)
+	}
 	if err != nil {
 		// The cause is for the log: it names our database, not the sender's fault.
 		h.cfg.Logger.Error("alerts_not_stored", "source", src.name, "alerts", len(msg.alerts), "remote", r.RemoteAddr, "error", err)
@@ -121,6 +151,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	h.report(src, r, msg, receipts)
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
 	// Nobody is there to be told if this does not arrive: the sender comes
 	// again, and its alerts are repeats then.
 	_ = json.NewEncoder(w).Encode(map[string]any{"receipts": receipts})
@@ -133,7 +164,7 @@ func (h *handler) take(w http.ResponseWriter, r *http.Request) (source, message,
 	if !known {
 		return src, message{}, noSuchSource(r.URL.Path, h.sources)
 	}
-	if err := fromBrowser(r); err != nil {
+	if err := h.fromBrowser(r, src); err != nil {
 		return src, message{}, err
 	}
 	if !h.auth.permits(r) {
@@ -147,20 +178,54 @@ func (h *handler) take(w http.ResponseWriter, r *http.Request) (source, message,
 		return src, message{}, wrongMethod(r.Method, src.methods)
 	}
 	msg, err := src.read(w, r, h.cfg.MaxBytes)
-	return src, msg, err
+	if err != nil {
+		return src, msg, err
+	}
+	for i := range msg.alerts {
+		cut, err := bound(&msg.alerts[i])
+		if err != nil {
+			return src, message{}, err
+		}
+		if cut {
+			msg.cut++
+		}
+	}
+	return src, msg, nil
 }
 
 // fromBrowser refuses what a web page sends. Senders are programs; a page that
 // somebody on this machine looks at could otherwise post alerts to a loopback
 // address, where no authentication may be set, through its visitor's browser.
-// Browsers mark every such request, also after a name was rebound to 127.0.0.1.
-func fromBrowser(r *http.Request) error {
-	if r.Header.Get("Origin") == "" && r.Header.Get("Sec-Fetch-Site") == "" {
-		return nil
-	}
-	return &problem{Name: "browser", Title: "Web pages may not post alerts", Status: http.StatusForbidden,
+// Browsers mark every post, also after a name was rebound to 127.0.0.1. They do
+// not mark every GET: those are known by what every browser calls itself and,
+// where nothing else is asked of a sender, by a name that was rebound.
+func (h *handler) fromBrowser(r *http.Request, src source) error {
+	page := &problem{Name: "browser", Title: "Web pages may not post alerts", Status: http.StatusForbidden,
 		Detail: "The request carries an Origin or Sec-Fetch-Site header, so a web page sent it.",
 		Next:   "Let the monitoring system post itself, or try it with curl."}
+	switch {
+	case r.Header.Get("Origin") != "" || r.Header.Get("Sec-Fetch-Site") != "":
+		return page
+	case r.Method != http.MethodGet || !slices.Contains(src.methods, http.MethodGet):
+		return nil
+	case strings.HasPrefix(r.UserAgent(), "Mozilla/"):
+		page.Detail = "A browser sent the request."
+		return page
+	case !h.auth.required() && !loopback(r.Host):
+		page.Detail = "The request is for the host " + shown(r.Host) + ", and no authentication is set."
+		page.Next = "Let the sender call 127.0.0.1, or set webhook.token_file in lifeline.yaml."
+		return page
+	}
+	return nil
+}
+
+// loopback reports whether host, or host:port, can only mean this machine.
+func loopback(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	addr, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return strings.EqualFold(host, "localhost") || err == nil && addr.Unmap().IsLoopback()
 }
 
 // refuse answers with a problem and puts it into the log once: most senders do
@@ -182,6 +247,12 @@ func (h *handler) report(src source, r *http.Request, msg message, receipts []li
 		if n := counts[result]; n > 0 {
 			attrs = append(attrs, string(result), n)
 		}
+	}
+	if msg.cut > 0 {
+		attrs = append(attrs, "cut", msg.cut)
+	}
+	if msg.note != "" {
+		attrs = append(attrs, "note", msg.note)
 	}
 	h.cfg.Logger.Info("alerts_received", attrs...)
 	if msg.truncated > 0 {

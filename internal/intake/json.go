@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -24,6 +25,11 @@ type jsonReader struct {
 	data  []byte
 	dec   *json.Decoder
 	depth int
+	// hint tells what a message should look like.
+	hint string
+	// within is the path of the field that the text stands in, if it is not the
+	// body itself.
+	within string
 }
 
 func (j *jsonReader) begin() {
@@ -49,7 +55,9 @@ func (j *jsonReader) checkSyntax() error {
 func (j *jsonReader) problemAt(at int, field, detail, next string) *problem {
 	before := j.data[:min(max(at, 0), len(j.data))]
 	p := malformed(detail, next)
-	p.Field = field
+	if p.Field = field; j.within != "" {
+		p.Field = strings.TrimSuffix(j.within+"."+field, ".")
+	}
 	p.Line = bytes.Count(before, []byte("\n")) + 1
 	p.Column = utf8.RuneCount(before[bytes.LastIndexByte(before, '\n')+1:]) + 1
 	return p
@@ -76,7 +84,7 @@ func (j *jsonReader) next() (json.Token, int, error) {
 
 // want is a problem with a value of the wrong kind.
 func (j *jsonReader) want(at int, field, what string, got json.Token) *problem {
-	return j.problemAt(at, field, fmt.Sprintf("Want %s, got %s.", what, kindOf(got)), nextAlertmanager)
+	return j.problemAt(at, field, fmt.Sprintf("Want %s, got %s.", what, kindOf(got)), j.hint)
 }
 
 func kindOf(tok json.Token) string {
@@ -101,7 +109,7 @@ func kindOf(tok json.Token) string {
 // enter counts the levels of objects and lists.
 func (j *jsonReader) enter(at int, field string) error {
 	if j.depth++; j.depth > maxNesting {
-		return j.problemAt(at, field, fmt.Sprintf("Objects and lists stand more than %d levels within each other.", maxNesting), nextAlertmanager)
+		return j.problemAt(at, field, fmt.Sprintf("Objects and lists stand more than %d levels within each other.", maxNesting), j.hint)
 	}
 	return nil
 }
@@ -228,7 +236,7 @@ func (j *jsonReader) time(field string) (time.Time, error) {
 	t, err := time.Parse(time.RFC3339, s)
 	// A zone can carry a time out of the years that can be written down again.
 	if t = t.UTC(); err != nil || t.Year() < 1 || t.Year() > 9999 {
-		return time.Time{}, j.problemAt(at, field, "Want a time such as 2026-01-31T15:04:05Z, got "+shown(s)+".", nextAlertmanager)
+		return time.Time{}, j.problemAt(at, field, "Want a time such as 2026-01-31T15:04:05Z, got "+shown(s)+".", j.hint)
 	}
 	return t, nil
 }
@@ -243,6 +251,38 @@ func (j *jsonReader) count(field string) (int, error) {
 	number, _ := tok.(json.Number)
 	n, _ := number.Int64()
 	return int(max(n, 0)), err
+}
+
+// scalar reads a text, number or truth value as text. Anything else, a null
+// among it, is "".
+func (j *jsonReader) scalar(field string) (string, error) {
+	if at := j.at(); at < len(j.data) && (j.data[at] == '{' || j.data[at] == '[') {
+		return "", j.skip(field)
+	}
+	tok, _, err := j.next()
+	switch v := tok.(type) {
+	case string:
+		return withoutNUL(v), err
+	case json.Number:
+		return v.String(), err
+	case bool:
+		return strconv.FormatBool(v), err
+	}
+	return "", err
+}
+
+// scalars reads an object whose values are taken as scalar takes them; those
+// that are "" are left out.
+func (j *jsonReader) scalars(field string) (map[string]string, error) {
+	all := map[string]string{}
+	err := j.object(field, func(name string) error {
+		s, err := j.scalar(join(field, name))
+		if s != "" {
+			all[withoutNUL(name)] = s
+		}
+		return err
+	})
+	return all, err
 }
 
 // join is the path of a name in an object: alerts[0].labels.host. A name that

@@ -82,10 +82,16 @@ func shown(s string) string {
 	return strconv.Quote(s[:most]) + "…"
 }
 
+// noSuchSource does not list the mappings: nobody has shown yet who they are.
 func noSuchSource(path string, all map[string]source) *problem {
-	return &problem{Name: "no-such-webhook", Title: "No such webhook", Status: http.StatusNotFound,
+	paths := slices.DeleteFunc(slices.Sorted(maps.Keys(all)), func(p string) bool { return strings.HasPrefix(p, pathGeneric+"/") })
+	p := &problem{Name: "no-such-webhook", Title: "No such webhook", Status: http.StatusNotFound,
 		Detail: "There is no webhook at " + shown(path) + ".",
-		Next:   "Post to " + strings.Join(slices.Sorted(maps.Keys(all)), " or ") + "."}
+		Next:   "Post to " + strings.Join(paths, " or ") + "."}
+	if name, ok := strings.CutPrefix(path, pathGeneric+"/"); ok && ValidMappingName(name) {
+		p.Next = "Add webhook.generic." + name + " to lifeline.yaml, or post to " + pathGeneric + "."
+	}
+	return p
 }
 
 func unauthorized(tried bool) *problem {
@@ -114,7 +120,7 @@ func unsupported(name, detail, next string) *problem {
 func tooLarge(most int64, detail string) *problem {
 	return &problem{Name: "too-large", Title: "The message is too large", Status: http.StatusRequestEntityTooLarge,
 		Detail: fmt.Sprintf("%s more than %d bytes.", detail, most),
-		Next:   "Let the sender group by more labels (group_by), or set max_alerts in its webhook_configs."}
+		Next:   "Let the sender group by more labels (group_by), or send fewer alerts at once (max_alerts)."}
 }
 
 func tooMany() *problem {
