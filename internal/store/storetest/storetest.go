@@ -55,6 +55,8 @@ func Run(t *testing.T, open Open) {
 		{"an approval is decided and used once", approvalOnce},
 		{"approvals", approvalLists},
 		{"links to approvals", approvalLink},
+		{"usage of models", usage},
+		{"what was refused before", refusedBefore},
 		{"nothing there", nothingThere},
 		{"closed", closed},
 	} {
