@@ -147,8 +147,8 @@ type Usage struct {
 	OutputTokens     int `json:"output_tokens"`
 	CacheReadTokens  int `json:"cache_read_tokens,omitempty"`
 	CacheWriteTokens int `json:"cache_write_tokens,omitempty"`
-	// Unknown says that the provider did not say what it used: the numbers are
-	// too low.
+	// Unknown says that the provider did not say what it used: the numbers are 0,
+	// or an estimate of ours.
 	Unknown bool `json:"unknown,omitempty"`
 }
 
