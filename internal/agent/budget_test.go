@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -13,6 +14,7 @@ import (
 	"lifeline"
 	"lifeline/internal/agent"
 	"lifeline/internal/llm"
+	"lifeline/internal/tool"
 )
 
 // The budgets over several attempts are looked at before each question, by what
@@ -151,5 +153,43 @@ func TestUnknownUsageHasABudget(t *testing.T) {
 	report, err := work(t, &world{}, m, agent.Budget{Tokens: 10_000})
 	if err != nil || !strings.Contains(report.Summary, "of 10000 tokens") || len(m.asked) > 10 {
 		t.Errorf("%+v, %v, asked %d times", report, err, len(m.asked))
+	}
+}
+
+// In a storm, attempts at the same time go over the budget of a day by at most
+// one answer each, and those that come later ask nothing.
+func TestStormStaysWithinTheBudget(t *testing.T) {
+	const attempts, bound, answer = 20, 2000, 110
+	ledger := &world{}
+	attempt := func() (asked int) {
+		w := &world{kept: map[string]json.RawMessage{}}
+		m := &model{always: func(n int) llm.Response { return answerOf(logs(fmt.Sprint("c", n), fmt.Sprint("web", n))) }}
+		tools, err := tool.New(w, tool.Config{Hosts: []string{"nexus"}})
+		if err != nil {
+			t.Error(err)
+			return 0
+		}
+		a, err := agent.New(agent.Config{Model: m, Tools: tools, Timeline: w, Ledger: ledger, Budget: agent.Budget{Day: agent.Bound{Tokens: bound}}})
+		if err != nil {
+			t.Error(err)
+			return 0
+		}
+		report, err := a.Work(t.Context(), engine{w}, theCase())
+		if err != nil || !strings.Contains(report.Summary, "model.budget.day_tokens") {
+			t.Errorf("%+v, %v", report, err)
+		}
+		return len(m.asked)
+	}
+	var wg sync.WaitGroup
+	for range attempts {
+		wg.Go(func() { attempt() })
+	}
+	wg.Wait()
+	sum, err := ledger.UsageOf(t.Context(), "")
+	if err != nil || sum.Tokens() < bound || sum.Tokens() > bound+attempts*answer {
+		t.Errorf("%d tokens of %d, %v", sum.Tokens(), bound, err)
+	}
+	if n := attempt(); n != 0 {
+		t.Errorf("an attempt afterwards asked %d times", n)
 	}
 }
