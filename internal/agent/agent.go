@@ -2,15 +2,15 @@
 // tool calls run at the same time, the results go back in order, until it
 // finishes or a budget is spent.
 //
-//	a, err := agent.New(agent.Config{Model: model, Tools: tools, Timeline: store})
+//	a, err := agent.New(agent.Config{Model: model, Tools: tools, Timeline: store, Ledger: store})
 //	report, err := a.Work(ctx, steps, attempt)
 //
 // Guaranteed: the model is asked and each tool is called in durable steps, and
 // whatever the work decides on comes from their results, so that a workflow
 // that runs again after a crash takes the same way; a command's request ID
 // depends on nothing but the incident, the attempt, the turn and the place of
-// the call. Turns, tokens and time are bounded. A model's failure is not the
-// incident's: it is a report that a person is needed, with what was found out
+// the call. Turns, tokens, time and money are bounded, for one attempt, for all
+// attempts at an incident and for a day. A model's failure is not the incident's: it is a report that a person is needed, with what was found out
 // so far.
 //
 // What the model claims is a claim. Nothing it says raises what it may do: that
@@ -49,24 +49,16 @@ type Timeline interface {
 	AppendEvent(ctx context.Context, e lifeline.Event) error
 }
 
-// Budget bounds one attempt.
-type Budget struct {
-	// Turns is how often the model is asked; 0: 20.
-	Turns int
-	// Tokens used by questions and answers together, cached ones in full;
-	// 0: 200,000. The answer that goes over it is the last.
-	Tokens int
-	// Time spent in the model and in tools, as the steps' results have it; 0: 10
-	// minutes. Time in which Lifeline did not run does not count.
-	Time time.Duration
-}
-
-// Config of an Agent. All but Budget is required.
+// Config of an Agent. All but Budget and Price is required.
 type Config struct {
 	Model    llm.Model
 	Tools    Tools
 	Timeline Timeline
+	Ledger   Ledger
 	Budget   Budget
+	// Price of the model; nil: nobody knows it, and a budget in money cannot be
+	// kept.
+	Price *llm.Price
 }
 
 // Agent works incidents with one model. It is safe for concurrent use.
@@ -81,6 +73,12 @@ func New(cfg Config) (*Agent, error) {
 		return nil, errors.New("agent: Config.Tools is not set")
 	case cfg.Timeline == nil:
 		return nil, errors.New("agent: Config.Timeline is not set")
+	case cfg.Ledger == nil:
+		return nil, errors.New("agent: Config.Ledger is not set")
+	case cfg.Price == nil && (cfg.Budget.Incident.MicroUSD > 0 || cfg.Budget.Day.MicroUSD > 0):
+		return nil, fmt.Errorf("agent: Config.Budget has a bound in money, and the price of %s is not known", cfg.Model.Name())
+	case cfg.Budget.Incident.Tokens < 0 || cfg.Budget.Incident.MicroUSD < 0 || cfg.Budget.Day.Tokens < 0 || cfg.Budget.Day.MicroUSD < 0:
+		return nil, fmt.Errorf("agent: Config.Budget %+v: want no number below 0", cfg.Budget)
 	case cfg.Budget.Turns < 0 || cfg.Budget.Tokens < 0 || cfg.Budget.Time < 0:
 		return nil, fmt.Errorf("agent: Config.Budget %+v: want no number below 0", cfg.Budget)
 	}
@@ -129,6 +127,9 @@ func (w *work) run(ctx context.Context) (lifeline.Report, error) {
 		answer, err := w.ask(ctx, turn)
 		if err != nil {
 			return lifeline.Report{}, err
+		}
+		if answer.spent != "" {
+			return w.giveUp(answer.spent, "For the model: wait, or raise the budget if such incidents need more."), nil
 		}
 		if f := answer.Failure; f != nil {
 			return w.giveUp("The model could not be asked: "+f.Error(), hint(f.Class)), nil

@@ -384,7 +384,7 @@ func (noTimeline) AppendEvent(context.Context, lifeline.Event) error {
 func TestStopsWithoutATimeline(t *testing.T) {
 	w := &world{kept: map[string]json.RawMessage{}}
 	m := &model{turns: []turn{say(restart("a", "web"))}}
-	a, err := agent.New(agent.Config{Model: m, Tools: noTools{}, Timeline: noTimeline{w}})
+	a, err := agent.New(agent.Config{Model: m, Tools: noTools{}, Timeline: noTimeline{w}, Ledger: w})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -406,10 +406,13 @@ func (noTools) Call(context.Context, lifeline.CommandRequest, llm.ToolCall) (r l
 func TestNew(t *testing.T) {
 	w := &world{}
 	for name, cfg := range map[string]agent.Config{
-		"no model":    {Tools: noTools{}, Timeline: w},
-		"no tools":    {Model: &model{}, Timeline: w},
-		"no timeline": {Model: &model{}, Tools: noTools{}},
-		"bad budget":  {Model: &model{}, Tools: noTools{}, Timeline: w, Budget: agent.Budget{Turns: -1}},
+		"no model":      {Tools: noTools{}, Timeline: w, Ledger: w},
+		"no tools":      {Model: &model{}, Timeline: w, Ledger: w},
+		"no timeline":   {Model: &model{}, Tools: noTools{}, Ledger: w},
+		"no ledger":     {Model: &model{}, Tools: noTools{}, Timeline: w},
+		"bad budget":    {Model: &model{}, Tools: noTools{}, Timeline: w, Ledger: w, Budget: agent.Budget{Turns: -1}},
+		"bad day":       {Model: &model{}, Tools: noTools{}, Timeline: w, Ledger: w, Budget: agent.Budget{Day: agent.Bound{Tokens: -1}}},
+		"unknown price": {Model: &model{}, Tools: noTools{}, Timeline: w, Ledger: w, Budget: agent.Budget{Day: agent.Bound{MicroUSD: 1}}},
 	} {
 		if _, err := agent.New(cfg); err == nil {
 			t.Errorf("%s: no error", name)

@@ -65,8 +65,9 @@ func isID(s string) bool {
 	})
 }
 
-// canonical is the input with its keys in order and without spaces, so that the
-// same input is the same text. ok is false if it is not an object.
+// canonical is the input with its keys in order and every run of blanks as one,
+// within its texts too, so that the same input is the same text: it is for
+// comparing only, and never runs. ok is false if it is not an object.
 func canonical(input json.RawMessage) (text string, ok bool) {
 	dec := json.NewDecoder(bytes.NewReader(input))
 	dec.UseNumber()
@@ -74,8 +75,25 @@ func canonical(input json.RawMessage) (text string, ok bool) {
 	if err := dec.Decode(&v); err != nil || v == nil {
 		return "", false
 	}
-	raw, err := json.Marshal(v)
+	raw, err := json.Marshal(tidy(v))
 	return string(raw), err == nil
+}
+
+// tidy is a JSON value with every run of blanks in its texts as one.
+func tidy(v any) any {
+	switch v := v.(type) {
+	case string:
+		return strings.Join(strings.Fields(v), " ")
+	case []any:
+		for i := range v {
+			v[i] = tidy(v[i])
+		}
+	case map[string]any:
+		for name := range v {
+			v[name] = tidy(v[name])
+		}
+	}
+	return v
 }
 
 // called is the kept result of one tool call.

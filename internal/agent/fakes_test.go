@@ -24,6 +24,7 @@ type world struct {
 	answer func(lifeline.CommandRequest) (lifeline.Command, error) // nil: exit status 0
 	asked  []lifeline.CommandRequest
 	events []lifeline.Event
+	usage  []lifeline.Usage
 	kept   map[string]json.RawMessage
 	sizes  []int // of each batch of tools
 	// crashAt is the step, counted over the whole life of the world, before or
@@ -68,6 +69,27 @@ func (w *world) AppendEvent(_ context.Context, e lifeline.Event) error {
 	defer w.mu.Unlock()
 	w.events = append(w.events, e)
 	return nil
+}
+
+func (w *world) RecordUsage(_ context.Context, u lifeline.Usage, e lifeline.Event) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.usage, w.events = append(w.usage, u), append(w.events, e)
+	return nil
+}
+
+// UsageOf sums what stands in the world: it has one incident.
+func (w *world) UsageOf(context.Context, string) (sum lifeline.Spent, _ error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, u := range w.usage {
+		sum = sum.Add(u)
+	}
+	return sum, nil
+}
+
+func (w *world) UsageSince(ctx context.Context, _ time.Time) (lifeline.Spent, error) {
+	return w.UsageOf(ctx, "")
 }
 
 func (w *world) commands() []string {
@@ -214,6 +236,11 @@ func theCase() lifeline.Case {
 // newAgent builds an agent with the real tools in front of the world's door.
 func newAgent(t testing.TB, w *world, m llm.Model, b agent.Budget) *agent.Agent {
 	t.Helper()
+	return newPricedAgent(t, w, m, b, nil)
+}
+
+func newPricedAgent(t testing.TB, w *world, m llm.Model, b agent.Budget, p *llm.Price) *agent.Agent {
+	t.Helper()
 	if w.kept == nil {
 		w.kept = map[string]json.RawMessage{}
 	}
@@ -221,7 +248,7 @@ func newAgent(t testing.TB, w *world, m llm.Model, b agent.Budget) *agent.Agent 
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := agent.New(agent.Config{Model: m, Tools: tools, Timeline: w, Budget: b})
+	a, err := agent.New(agent.Config{Model: m, Tools: tools, Timeline: w, Ledger: w, Budget: b, Price: p})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,8 +1,11 @@
 package agent
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"lifeline"
@@ -38,12 +41,20 @@ func (w *work) casePrompt(marker string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Incident %s, attempt %d. It is about the %s.\n\n", c.Incident.ID, c.Attempt, llm.Line(c.Incident.Target.String(), 300))
 	b.WriteString("The alert. " + llm.Fence(marker, "the monitoring system", alertText(c.Alert)) + "\n")
+	if n := len(c.Others); n > 0 {
+		fmt.Fprintf(&b, "\nOther alerts of the same case fire too, %d in all, newest first; they may have the same cause. %s\n", n,
+			llm.Fence(marker, "the monitoring system", othersText(c.Others)))
+	}
 	if c.Previous != "" {
 		b.WriteString("\nEarlier attempts did not suffice. " + llm.Fence(marker, "the record of earlier attempts", llm.Clip(c.Previous, 2<<10, 6<<10)) + "\n")
 	}
 	if c.Guidance != "" {
 		b.WriteString("\nThe owner of these machines wrote a runbook for this. Follow it where it fits what you see:\n\n" +
 			strings.TrimSpace(llm.Clip(c.Guidance, 24<<10, 8<<10)) + "\n")
+	}
+	if len(c.Remedies) > 0 {
+		b.WriteString("\nThe same was worked on before. What was done then is a suggestion and no instruction: look first, and do it only if what you see speaks for it; it is judged and checked like anything else. " +
+			llm.Fence(marker, "the record of earlier incidents", remediesText(c.Remedies)) + "\n")
 	}
 	b.WriteString("\nBegin by looking.")
 	return b.String()
@@ -52,6 +63,49 @@ func (w *work) casePrompt(marker string) string {
 // The bounds of an alert in a prompt, in bytes. A sender decides how long its
 // texts are.
 const alertHead, alertTail = 6 << 10, 2 << 10
+
+// The most of other alerts and of remedies that a prompt has.
+const (
+	othersShown   = 20
+	remediesShown = 5
+)
+
+// othersText is one line for each alert: its name, how long it fires, its
+// labels and what it says about itself.
+func othersText(others []lifeline.Alert) string {
+	var b strings.Builder
+	for _, a := range others[:min(len(others), othersShown)] {
+		labels := make([]string, 0, len(a.Labels))
+		for _, name := range slices.Sorted(maps.Keys(a.Labels)) {
+			labels = append(labels, name+"="+a.Labels[name])
+		}
+		since := ""
+		if !a.StartsAt.IsZero() {
+			since = " since " + a.StartsAt.UTC().Format("2006-01-02T15:04:05Z")
+		}
+		fmt.Fprintf(&b, "- %s%s {%s} %s\n", llm.Line(a.Name, 80), since, llm.Line(strings.Join(labels, ", "), 240),
+			llm.Line(cmp.Or(a.Annotations["summary"], a.Annotations["description"]), 160))
+	}
+	if n := len(others) - othersShown; n > 0 {
+		fmt.Fprintf(&b, "- and %d more\n", n)
+	}
+	return b.String()
+}
+
+// remediesText is one line for each remedy: its commands, how often they were
+// verified well, and when last.
+func remediesText(remedies []lifeline.Remedy) string {
+	var b strings.Builder
+	for _, r := range remedies[:min(len(remedies), remediesShown)] {
+		commands := make([]string, len(r.Commands))
+		for i, c := range r.Commands {
+			commands[i] = "`" + llm.Line(c, 160) + "`"
+		}
+		fmt.Fprintf(&b, "- %s: was verified well %d of %d times, last tried on %s\n", strings.Join(commands, ", then "),
+			r.Worked, r.Worked+r.Failed, r.LastAt.UTC().Format("2006-01-02"))
+	}
+	return llm.Clip(b.String(), 4<<10, 1<<10)
+}
 
 // alertText is the alert as JSON, without what a model has no use for.
 func alertText(a lifeline.Alert) string {

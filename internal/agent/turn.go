@@ -19,6 +19,24 @@ type answered struct {
 	// after a crash the work goes the same way.
 	Failure *llm.Error    `json:"failure,omitempty"`
 	Took    time.Duration `json:"took_ns"`
+
+	// spent says which budget over several attempts let no question be asked.
+	spent string
+}
+
+// asked is the kept result of putting a question on the timeline.
+type asked struct {
+	// Spent says which budget is used up, so that nothing is asked; "" for none.
+	Spent string `json:"spent,omitempty"`
+}
+
+// UnmarshalJSON reads what earlier versions kept, too: true.
+func (q *asked) UnmarshalJSON(data []byte) error {
+	if string(data) == "true" {
+		return nil
+	}
+	type plain asked
+	return json.Unmarshal(data, (*plain)(q))
 }
 
 // errTime is the cause when the attempt's time ends while the model is asked.
@@ -28,13 +46,16 @@ var errTime = errors.New("the time of the attempt is over")
 // timeline in a step of its own: the long wait for the answer is where a crash
 // is likely, and the question is not to appear twice.
 func (w *work) ask(ctx context.Context, turn int) (answered, error) {
-	_, err := do(ctx, w, fmt.Sprintf("t%d.asked", turn), func(ctx context.Context) (bool, error) {
-		return true, w.event(ctx, lifeline.EventModelAsked,
+	q, err := do(ctx, w, fmt.Sprintf("t%d.asked", turn), func(ctx context.Context) (q asked, err error) {
+		if q.Spent, err = w.spentBefore(ctx); err != nil || q.Spent != "" {
+			return q, err
+		}
+		return q, w.event(ctx, lifeline.EventModelAsked,
 			fmt.Sprintf("asks %s, turn %d of at most %d", w.Model.Name(), turn, w.Budget.Turns),
 			map[string]any{"turn": turn, "tokens_so_far": w.used.Total(), "spent_seconds": w.spent.Seconds()})
 	})
-	if err != nil {
-		return answered{}, err
+	if err != nil || q.Spent != "" {
+		return answered{spent: q.Spent}, err
 	}
 	req := llm.Request{System: w.systemPrompt(), Messages: w.messages, Tools: w.Tools.Definitions()}
 	left := w.Budget.Time - w.spent
@@ -53,7 +74,10 @@ func (w *work) ask(ctx context.Context, turn int) (answered, error) {
 				a.Failure.Message = strings.TrimPrefix(a.Failure.Message+"; "+errTime.Error(), "; ")
 			}
 		}
-		return a, w.answeredEvent(ctx, turn, a)
+		if a.Failure == nil && a.Response.Usage.Unknown {
+			a.Response.Usage.InputTokens, a.Response.Usage.OutputTokens = estimate(req), estimate(resp.Parts)
+		}
+		return a, w.recordAnswer(ctx, turn, a, req)
 	})
 	w.used = w.used.Add(a.Response.Usage)
 	w.spent += a.Took
@@ -74,11 +98,27 @@ const (
 	textKept  = 4000
 )
 
-func (w *work) answeredEvent(ctx context.Context, turn int, a answered) error {
-	data := map[string]any{"turn": turn, "seconds": a.Took.Seconds()}
+// recordAnswer puts an answer on the timeline, together with what it used.
+func (w *work) recordAnswer(ctx context.Context, turn int, a answered, req llm.Request) error {
+	used, ok := w.usage(a, req)
+	text, data := answerText(turn, a)
+	if !ok {
+		return w.event(ctx, lifeline.EventModelAnswered, text, data)
+	}
+	data["micro_usd"] = used.MicroUSD
+	e, err := w.newEvent(lifeline.EventModelAnswered, text, data)
+	if err != nil {
+		return err
+	}
+	return w.Ledger.RecordUsage(ctx, used, e)
+}
+
+// answerText is an answer for the timeline.
+func answerText(turn int, a answered) (text string, data map[string]any) {
+	data = map[string]any{"turn": turn, "seconds": a.Took.Seconds()}
 	if a.Failure != nil {
 		data["failure"] = a.Failure
-		return w.event(ctx, lifeline.EventModelAnswered, "no answer: "+a.Failure.Error(), data)
+		return "no answer: " + a.Failure.Error(), data
 	}
 	var names []string
 	for c := range a.Response.Calls() {
@@ -86,22 +126,33 @@ func (w *work) answeredEvent(ctx context.Context, turn int, a answered) error {
 	}
 	data["text"], data["calls"] = clip(a.Response.Text(), textKept), names
 	data["stop"], data["usage"] = a.Response.Stop, a.Response.Usage
-	text := llm.Line(a.Response.Text(), textShown)
+	text = llm.Line(a.Response.Text(), textShown)
 	if len(names) > 0 {
 		text = strings.TrimSpace(text + " → " + strings.Join(names, ", "))
 	}
-	return w.event(ctx, lifeline.EventModelAnswered,
-		fmt.Sprintf("%s (%d tokens in, %d out)", orNothing(text), a.Response.Usage.Asked(), a.Response.Usage.OutputTokens), data)
+	about := ""
+	if a.Response.Usage.Unknown {
+		about = "about "
+	}
+	return fmt.Sprintf("%s (%s%d tokens in, %d out)", orNothing(text), about, a.Response.Usage.Asked(), a.Response.Usage.OutputTokens), data
 }
 
 // event appends one entry to the incident's timeline. It is called in steps
 // only, so that a workflow that runs again does not say it twice.
 func (w *work) event(ctx context.Context, kind lifeline.EventKind, text string, data any) error {
+	e, err := w.newEvent(kind, text, data)
+	if err != nil {
+		return err
+	}
+	return w.Timeline.AppendEvent(ctx, e)
+}
+
+func (w *work) newEvent(kind lifeline.EventKind, text string, data any) (lifeline.Event, error) {
 	raw, err := json.Marshal(data)
 	if err != nil {
-		return fmt.Errorf("encode the details of %s: %w", kind, err)
+		return lifeline.Event{}, fmt.Errorf("encode the details of %s: %w", kind, err)
 	}
-	return w.Timeline.AppendEvent(ctx, lifeline.Event{IncidentID: w.c.Incident.ID, Kind: kind, Actor: w.actor, Text: text, Data: raw})
+	return lifeline.Event{IncidentID: w.c.Incident.ID, Kind: kind, Actor: w.actor, Text: text, Data: raw}, nil
 }
 
 // do runs one durable step of the attempt.

@@ -70,9 +70,11 @@ type status struct {
 	Paused    lifeline.Pause         `json:"paused"`
 	Incidents map[lifeline.State]int `json:"incidents"`
 	// ApprovalsWaiting counts the questions that a person can answer now.
-	ApprovalsWaiting int          `json:"approvals_waiting"`
-	ChangesDay       used         `json:"changes_day"`
-	Hosts            []hostStatus `json:"hosts"`
+	ApprovalsWaiting int  `json:"approvals_waiting"`
+	ChangesDay       used `json:"changes_day"`
+	// ModelsDay is what models used within 24 hours.
+	ModelsDay lifeline.Spent `json:"models_day"`
+	Hosts     []hostStatus   `json:"hosts"`
 	// Maintenance lists the windows that are in force now.
 	Maintenance []lifeline.Maintenance `json:"maintenance"`
 }
@@ -130,6 +132,9 @@ func (r *Records) status(ctx context.Context, cfg *config.Config) (s status, err
 			s.Maintenance = append(s.Maintenance, m)
 		}
 	}
+	if s.ModelsDay, err = r.store.UsageSince(ctx, time.Now().Add(-24*time.Hour)); err != nil {
+		return s, err
+	}
 	s.ChangesDay.Most = cfg.Respond.MaxChangesPerDay
 	for _, name := range cfg.HostNames() {
 		c, err := r.store.Changes(ctx, name)
@@ -146,6 +151,7 @@ func (s status) write(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	fmt.Fprintf(t, "changes\t%s\n", pauseWords(s.Paused))
 	fmt.Fprintf(t, "today\t%d of %d changes within 24 hours\n", s.ChangesDay.Used, s.ChangesDay.Most)
+	fmt.Fprintf(t, "models\t%s within 24 hours\n", timeline.Spent(s.ModelsDay))
 	fmt.Fprintf(t, "waiting\t%d for a person (lifeline approvals)\n", s.ApprovalsWaiting)
 	states := []lifeline.State{lifeline.StateOpen, lifeline.StateInvestigating, lifeline.StateAwaitingApproval, lifeline.StateActing,
 		lifeline.StateVerifying, lifeline.StateResolved, lifeline.StateEscalated, lifeline.StateSuperseded}

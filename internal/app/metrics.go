@@ -27,6 +27,7 @@ type metrics struct {
 	alerts      *prometheus.CounterVec
 	decisions   *prometheus.CounterVec
 	tokens      *prometheus.CounterVec
+	cost        *prometheus.CounterVec
 	incidents   *prometheus.HistogramVec
 }
 
@@ -43,6 +44,7 @@ func newMetrics() *metrics {
 		alerts:      counter("alerts_received_total", "Alerts received, by what became of them.", "source", "result"),
 		decisions:   counter("policy_decisions_total", "Commands judged by the policy.", "class", "decision"),
 		tokens:      counter("model_tokens_total", "Tokens used, by kind: input, output, cache_read, cache_write.", "model", "kind"),
+		cost:        counter("model_cost_usd_total", "US dollars that models cost, for those whose price is known.", "model"),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Namespace: "lifeline", Name: "ssh_command_seconds",
 			Help:    "Time of a command, by phase: queue, connect, run.",
@@ -54,7 +56,7 @@ func newMetrics() *metrics {
 			Buckets: []float64{5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 14400},
 		}, []string{"outcome"}),
 	}
-	m.registry.MustRegister(m.established, m.reused, m.seconds, m.timeouts, m.unknown, m.alerts, m.decisions, m.tokens, m.incidents)
+	m.registry.MustRegister(m.established, m.reused, m.seconds, m.timeouts, m.unknown, m.alerts, m.decisions, m.tokens, m.cost, m.incidents)
 	return m
 }
 

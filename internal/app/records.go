@@ -61,6 +61,8 @@ type caseFile struct {
 	Alerts   []lifeline.Alert   `json:"alerts"`
 	Events   []lifeline.Event   `json:"events"`
 	Commands []lifeline.Command `json:"commands"`
+	// Usage is what each answer of a model used.
+	Usage []lifeline.Usage `json:"usage"`
 }
 
 // WriteIncident prints one incident whole. A unique beginning of the ID is enough.
@@ -81,14 +83,21 @@ func (r *Records) WriteIncident(ctx context.Context, w io.Writer, id string, f F
 	if c.Commands, err = r.store.Commands(ctx, c.Incident.ID); err != nil {
 		return err
 	}
+	if c.Usage, err = r.store.Usage(ctx, c.Incident.ID); err != nil {
+		return err
+	}
 	switch {
 	case f.JSON:
 		return writeJSON(w, c)
 	case f.Markdown:
-		_, err := io.WriteString(w, timeline.CaseMarkdown(c.Incident, c.Alerts, c.Events, c.Commands))
+		_, err := io.WriteString(w, timeline.CaseMarkdown(c.Incident, c.Alerts, c.Events, c.Commands)+timeline.UsageMarkdown(c.Usage))
 		return err
 	}
-	return timeline.WriteIncident(w, c.Incident, c.Events, c.Commands)
+	if err := timeline.WriteIncident(w, c.Incident, c.Events, c.Commands); err != nil {
+		return err
+	}
+	_, err = io.WriteString(w, timeline.UsageText(c.Usage))
+	return err
 }
 
 func writeJSON(w io.Writer, v any) error {

@@ -16,8 +16,10 @@ import (
 // say what is wrong.
 func newRedactor(cfg *config.Config) *redact.Redactor {
 	var own []string
-	if key, err := cfg.ModelKey(); err == nil {
-		own = append(own, key)
+	for _, read := range []func() (string, error){cfg.ModelKey, cfg.SecondModelKey} {
+		if key, err := read(); err == nil {
+			own = append(own, key)
+		}
 	}
 	if s, err := cfg.WebhookSecrets(); err == nil {
 		own = append(own, s.Password, s.Token)
@@ -25,7 +27,7 @@ func newRedactor(cfg *config.Config) *redact.Redactor {
 			own = append(own, base64.StdEncoding.EncodeToString([]byte(s.Username+":"+s.Password)))
 		}
 	}
-	for _, raw := range []string{cfg.Store.URL, cfg.Model.BaseURL} {
+	for _, raw := range []string{cfg.Store.URL, cfg.Model.BaseURL, cfg.Model.Second.BaseURL} {
 		if u, err := url.Parse(raw); err == nil && u.User != nil {
 			password, _ := u.User.Password()
 			own = append(own, password)

@@ -7,14 +7,10 @@ import (
 	"strings"
 
 	"lifeline"
-	"lifeline/internal/agent"
 	"lifeline/internal/config"
-	"lifeline/internal/llm"
-	"lifeline/internal/llm/anthropic"
 	"lifeline/internal/respond"
 	"lifeline/internal/runbook"
 	"lifeline/internal/store"
-	"lifeline/internal/tool"
 	"lifeline/runbooks"
 )
 
@@ -25,8 +21,14 @@ type responders struct {
 	door   draining
 	record *store.Store
 	books  *runbook.Set
-	// model is nil if there is none.
-	model respond.Responder
+	// models are the first and, if there is one, the second; empty without a model.
+	models []namedModel
+}
+
+// namedModel is a model that works incidents.
+type namedModel struct {
+	name string
+	respond.Responder
 }
 
 func newResponders(cfg *config.Config, door draining, record *store.Store, m *metrics) (*responders, error) {
@@ -43,14 +45,15 @@ func newResponders(cfg *config.Config, door draining, record *store.Store, m *me
 		}
 		r.books = runbook.Merge(shipped, own)
 	}
-	if r.model, err = modelResponder(cfg, door, record, m); err != nil {
+	if r.models, err = modelResponders(cfg, door, record, m); err != nil {
 		return nil, err
 	}
 	return r, nil
 }
 
-// Choose implements respond.Responders.
-func (r *responders) Choose(alert lifeline.Alert, target lifeline.Target, _ int) lifeline.Choice {
+// Choose implements respond.Responders. An attempt after one that did not help
+// is the second model's, where there is one.
+func (r *responders) Choose(alert lifeline.Alert, target lifeline.Target, attempt int) lifeline.Choice {
 	var c lifeline.Choice
 	book, found := r.books.Match(alert, target)
 	if found {
@@ -62,12 +65,12 @@ func (r *responders) Choose(alert lifeline.Alert, target lifeline.Target, _ int)
 		c.Checks = checks
 	}
 	switch {
-	case r.model != nil:
-		c.Responder = modelPrefix + r.cfg.Model.Name
+	case len(r.models) > 0:
+		c.Responder = modelPrefix + r.models[min(max(attempt, 1), len(r.models))-1].name
 	case found:
 		c.Responder = bookPrefix + book.Name
 	default:
-		c.Why = fmt.Sprintf("no runbook matches the alert %s for the %s, and no model is set up: write one under runbooks, or set ANTHROPIC_API_KEY", alert.Name, target)
+		c.Why = fmt.Sprintf("no runbook matches the alert %s for the %s, and no model is set up: write one under runbooks, or %s", alert.Name, target, r.cfg.ModelKeyHint())
 	}
 	return c
 }
@@ -80,64 +83,15 @@ const (
 
 // Responder implements respond.Responders.
 func (r *responders) Responder(name string) (respond.Responder, bool) {
-	if name == modelPrefix+r.cfg.Model.Name && r.model != nil {
-		return r.model, true
+	for _, m := range r.models {
+		if name == modelPrefix+m.name {
+			return m.Responder, true
+		}
 	}
 	if book, ok := r.books.Get(strings.TrimPrefix(name, bookPrefix)); ok && strings.HasPrefix(name, bookPrefix) {
 		return bookResponder{book: book, door: r.door, record: r.record}, true
 	}
 	return nil, false
-}
-
-// modelResponder is nil if the configuration wants no model or has no key for one.
-func modelResponder(cfg *config.Config, door draining, record *store.Store, m *metrics) (respond.Responder, error) {
-	if cfg.Responder == "runbook" {
-		return nil, nil
-	}
-	key, err := cfg.ModelKey()
-	if err != nil {
-		return nil, err
-	}
-	if key == "" {
-		if cfg.Responder == "model" {
-			return nil, &lifeline.Error{Code: lifeline.CodeConfig, Message: "responder is model, but there is no key for one",
-				Hint: "set ANTHROPIC_API_KEY or model.api_key_file, or responder: runbook"}
-		}
-		return nil, nil
-	}
-	client, err := anthropic.New(anthropic.Config{
-		APIKey: key, BaseURL: cfg.Model.BaseURL, Model: cfg.Model.Name,
-		MaxTokens: cfg.Model.MaxTokens, Timeout: cfg.Model.RequestTimeout.D(),
-	})
-	if err != nil {
-		return nil, err
-	}
-	tools, err := tool.New(door, tool.Config{Hosts: cfg.HostNames()})
-	if err != nil {
-		return nil, err
-	}
-	b := cfg.Model.Budget
-	return agent.New(agent.Config{
-		Model: countedModel{client, m}, Tools: tools, Timeline: record,
-		Budget: agent.Budget{Turns: b.Turns, Tokens: b.Tokens, Time: b.Time.D()},
-	})
-}
-
-// countedModel counts the tokens that a model uses.
-type countedModel struct {
-	llm.Model
-	m *metrics
-}
-
-func (c countedModel) Complete(ctx context.Context, req llm.Request) (llm.Response, error) {
-	resp, err := c.Model.Complete(ctx, req)
-	for kind, n := range map[string]int{
-		"input": resp.Usage.InputTokens, "output": resp.Usage.OutputTokens,
-		"cache_read": resp.Usage.CacheReadTokens, "cache_write": resp.Usage.CacheWriteTokens,
-	} {
-		c.m.tokens.WithLabelValues(c.Name(), kind).Add(float64(n))
-	}
-	return resp, err
 }
 
 // bookResponder works incidents by a runbook.

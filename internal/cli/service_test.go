@@ -82,6 +82,13 @@ const (
 // startService starts everything. more is added to the configuration.
 func startService(t *testing.T, world func(*lab.World), format, more string, turns ...llmtest.Turn) *service {
 	t.Helper()
+	return startServiceWith(t, world, format, more, func(config, _ string) string { return config }, turns...)
+}
+
+// startServiceWith is startService with a configuration that edit has the last
+// word about; it is given the model's address too.
+func startServiceWith(t *testing.T, world func(*lab.World), format, more string, edit func(config, model string) string, turns ...llmtest.Turn) *service {
+	t.Helper()
 	s := &service{dir: t.TempDir(), log: newLogged(), host: lab.NewHost("nexus", lab.Options{World: world, Pace: 0.01})}
 	t.Setenv("HOME", t.TempDir())
 	t.Setenv("SSH_AUTH_SOCK", "")
@@ -101,7 +108,7 @@ func startService(t *testing.T, world func(*lab.World), format, more string, tur
 		s.host.WriteKnownHosts(in("known_hosts")), s.host.WriteIdentity(in("nexus.key")),
 		os.WriteFile(in("model-key"), []byte(ownKey+"\n"), 0o600), os.WriteFile(in("webhook-token"), []byte(ownToken+"\n"), 0o600),
 		os.WriteFile(in("ssh_config"), []byte("Host *\n  IdentityAgent none\n"), 0o600),
-		os.WriteFile(s.config, fmt.Appendf(nil, `
+		os.WriteFile(s.config, []byte(edit(fmt.Sprintf(`
 hosts:
   nexus: {address: %q, ssh_config: nexus, user: %s, identity: nexus.key, mode: auto}
 ssh: {known_hosts: known_hosts, config: ssh_config}
@@ -112,7 +119,7 @@ listen: 127.0.0.1:0
 store: {url: "sqlite:lifeline.db"}
 respond: {verify_for: 10ms, verify_timeout: 20s, alert_timeout: 20s, approval_timeout: 2s}
 log: {format: %s, level: debug}
-%s`, s.host.Address(), s.host.User(), s.model.URL, format, more), 0o600),
+%s`, s.host.Address(), s.host.User(), s.model.URL, format, more), s.model.URL)), 0o600),
 	} {
 		if err != nil {
 			t.Fatal(err)

@@ -199,6 +199,8 @@ func (d *decoder) value(n ast.Node, into reflect.Value, field string, is string)
 		into.SetBool(b.Value)
 	case reflect.Int:
 		d.integer(n, into, field)
+	case reflect.Float64:
+		d.number(n, into, field)
 	default:
 		panic("config: a field of kind " + into.Kind().String() + " has no reader")
 	}
@@ -220,6 +222,23 @@ func (d *decoder) integer(n ast.Node, into reflect.Value, field string) {
 		return
 	}
 	d.complain(n, field, "want a whole number, got "+describe(n), "")
+}
+
+// number reads a number that may have a fraction.
+func (d *decoder) number(n ast.Node, into reflect.Value, field string) {
+	switch v := n.(type) {
+	case *ast.FloatNode:
+		into.SetFloat(v.Value)
+	case *ast.IntegerNode:
+		switch i := v.Value.(type) {
+		case int64:
+			into.SetFloat(float64(i))
+		case uint64:
+			into.SetFloat(float64(i))
+		}
+	default:
+		d.complain(n, field, "want a number, got "+describe(n), "")
+	}
 }
 
 func (d *decoder) duration(n ast.Node, into *Duration, field string) {

@@ -97,7 +97,7 @@ func kindOf(k key) string {
 	switch k.typ.Kind() {
 	case reflect.Bool:
 		return "`true`, `false`"
-	case reflect.Int:
+	case reflect.Int, reflect.Float64:
 		return "number"
 	case reflect.Struct:
 		return "keys, see below"
@@ -134,6 +134,8 @@ func defaultOf(k key, v reflect.Value) string {
 		return code(fmt.Sprint(v.Bool()), true)
 	case reflect.Int:
 		return code(fmt.Sprint(v.Int()), true)
+	case reflect.Float64:
+		return code(fmt.Sprint(v.Float()), true)
 	}
 	if k.name == "decision" || k.name == "program" || k.name == "hosts" && k.typ.Elem().Kind() == reflect.Struct {
 		return "required"

@@ -92,6 +92,8 @@ func defaults(root, s *jsonschema.Schema, value reflect.Value) {
 			property.Default = v.Bool()
 		case reflect.Int:
 			property.Default = v.Int()
+		case reflect.Float64:
+			property.Default = v.Float()
 		}
 	}
 }

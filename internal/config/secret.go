@@ -15,20 +15,8 @@ import (
 	"lifeline/internal/escape"
 )
 
-// EnvModelKey is the environment variable that holds the model's key.
-const EnvModelKey = "ANTHROPIC_API_KEY"
-
 // hidden stands where a secret was.
 const hidden = "REDACTED"
-
-// ModelKey is the key for the model: from model.api_key_file if that is set,
-// otherwise from $ANTHROPIC_API_KEY. "" means that there is none.
-func (c *Config) ModelKey() (string, error) {
-	if c.Model.APIKeyFile != "" {
-		return c.secretFile("model.api_key_file", c.Model.APIKeyFile)
-	}
-	return strings.TrimSpace(os.Getenv(EnvModelKey)), nil
-}
 
 // Secrets are what a sender of alerts must know. With both set, either will do.
 type Secrets struct {
@@ -112,6 +100,7 @@ func (c *Config) Redacted() Config {
 	r := *c
 	r.Store.URL = redactURL(c.Store.URL)
 	r.Model.BaseURL = redactURL(c.Model.BaseURL)
+	r.Model.Second.BaseURL = redactURL(c.Model.Second.BaseURL)
 	r.src = nil
 	return r
 }

@@ -116,32 +116,91 @@ type SSH struct {
 
 // Model is the language model.
 type Model struct {
-	// Provider of the model.
-	Provider string `yaml:"provider" jsonschema:"enum=anthropic"`
+	// Provider of the model: anthropic, or openai for OpenAI and for everything
+	// that speaks its Chat Completions API, such as Ollama, vLLM, LM Studio and
+	// OpenRouter.
+	Provider string `yaml:"provider" jsonschema:"enum=anthropic,enum=openai"`
 	// Name of the model, as the provider calls it.
 	Name string `yaml:"name"`
-	// BaseURL is another address of the provider's API, for a gateway or a
-	// proxy. Empty: the provider's own.
+	// BaseURL is another address of the API, for a gateway, a proxy or a model on
+	// a machine of yours; with provider openai it ends with /v1, and the key is
+	// optional. http:// is taken for private addresses only. Empty: the provider's
+	// own.
 	BaseURL string `yaml:"base_url" is:"url"`
 	// APIKeyFile holds the key on its first line. The file must be readable by
-	// its owner only. Empty: the key is $ANTHROPIC_API_KEY.
+	// its owner only. Empty: the key is $ANTHROPIC_API_KEY or $OPENAI_API_KEY, as
+	// the provider is.
 	APIKeyFile string `yaml:"api_key_file" is:"path"`
 	// MaxTokens bounds one answer.
 	MaxTokens int `yaml:"max_tokens" jsonschema:"minimum=1,maximum=1000000"`
 	// RequestTimeout bounds one question to the model, retries not counted.
 	RequestTimeout Duration `yaml:"request_timeout"`
-	// Budget bounds one attempt; at its end a person gets the case.
+	// Budget bounds what the model uses; at its end a person gets the case.
 	Budget Budget `yaml:"budget"`
+	// Second is a stronger model for the attempts after the first one that did not
+	// help.
+	Second Second `yaml:"second"`
+	// Prices says what models cost, by their names, and goes before the built-in
+	// prices of Claude at its own address. What a model without a price costs is
+	// shown as unknown.
+	Prices map[string]Price `yaml:"prices"`
 }
 
-// Budget of one attempt by the model.
+// Second is another model. Without a name there is none.
+type Second struct {
+	// Provider of the second model. Empty: that of the first.
+	Provider string `yaml:"provider" jsonschema:"enum=anthropic,enum=openai"`
+	// Name of the second model, as its provider calls it.
+	Name string `yaml:"name"`
+	// BaseURL is as model.base_url. It is not taken from there.
+	BaseURL string `yaml:"base_url" is:"url"`
+	// APIKeyFile is as model.api_key_file. Empty: the provider's variable.
+	APIKeyFile string `yaml:"api_key_file" is:"path"`
+	// MaxTokens bounds one answer.
+	MaxTokens int `yaml:"max_tokens" jsonschema:"minimum=1,maximum=1000000"`
+	// RequestTimeout bounds one question to the model, retries not counted.
+	RequestTimeout Duration `yaml:"request_timeout"`
+}
+
+// Price of a model in US dollars per million tokens. A model that costs nothing,
+// on a machine of yours, has input: 0 and output: 0.
+type Price struct {
+	// Input is the price of a question's tokens.
+	Input float64 `yaml:"input"`
+	// Output is the price of an answer's tokens.
+	Output float64 `yaml:"output"`
+	// CacheRead is the price of a question's tokens that came from the provider's
+	// cache. 0: as input.
+	CacheRead float64 `yaml:"cache_read"`
+	// CacheWrite is the price of a question's tokens that went into the provider's
+	// cache. 0: as input.
+	CacheWrite float64 `yaml:"cache_write"`
+}
+
+// Budget of the models, for one attempt, for all attempts at one incident and
+// for 24 hours. What is used up by earlier attempts is counted in the database:
+// restarts and other nodes change nothing. It is looked at before each question,
+// so attempts at the same time may each go over it by one answer.
 type Budget struct {
-	// Turns is how often the model is asked.
+	// Turns is how often the model is asked in one attempt.
 	Turns int `yaml:"turns" jsonschema:"minimum=1,maximum=1000"`
-	// Tokens is how many tokens it may use, questions and answers together.
+	// Tokens is how many tokens one attempt may use, questions and answers
+	// together.
 	Tokens int `yaml:"tokens" jsonschema:"minimum=1,maximum=100000000"`
-	// Time is how long the attempt may take.
+	// Time is how long one attempt may take.
 	Time Duration `yaml:"time"`
+	// IncidentTokens is how many tokens all attempts at one incident may use. 0: no
+	// bound.
+	IncidentTokens int `yaml:"incident_tokens" jsonschema:"minimum=0,maximum=1000000000"`
+	// IncidentUSD is how many US dollars all attempts at one incident may cost. 0:
+	// no bound. It needs the price of every model that is configured.
+	IncidentUSD float64 `yaml:"incident_usd"`
+	// DayTokens is how many tokens all incidents may use within 24 hours. 0: no
+	// bound.
+	DayTokens int `yaml:"day_tokens" jsonschema:"minimum=0,maximum=1000000000"`
+	// DayUSD is how many US dollars all incidents may cost within 24 hours. 0: no
+	// bound. It needs the price of every model that is configured.
+	DayUSD float64 `yaml:"day_usd"`
 }
 
 // Store is the database.
@@ -231,9 +290,13 @@ type Respond struct {
 	// policy asks about (lifeline approvals). No answer is a no.
 	ApprovalTimeout Duration `yaml:"approval_timeout"`
 	// ContainAfter is how many requests of a model that the policy refuses as
-	// destructive or unknown contain an incident: a person then decides about
-	// every further change of it, as in mode suggest.
+	// destructive contain an incident: a person then decides about every further
+	// change of it, as in mode suggest.
 	ContainAfter int `yaml:"contain_after" jsonschema:"minimum=1,maximum=100"`
+	// ContainAfterUnknown is how many requests of a model that the policy refuses
+	// as destructive or unknown contain an incident. A model may mean well by a
+	// command that the policy does not know; it does not go on with them for long.
+	ContainAfterUnknown int `yaml:"contain_after_unknown" jsonschema:"minimum=1,maximum=100"`
 	// MaxAttempts is how often a responder may try, with or without a change.
 	MaxAttempts int `yaml:"max_attempts" jsonschema:"minimum=1,maximum=100"`
 	// VerifyFor is how long a repaired thing must stay well before it counts.

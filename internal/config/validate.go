@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"net/url"
 	"reflect"
 	"slices"
 	"strconv"
@@ -239,19 +238,6 @@ func (v *validator) webhook() {
 		v.complain("webhook.username", "HTTP basic authentication allows no colon in a username", "")
 	}
 	v.mappings()
-}
-
-func (v *validator) model() {
-	m := v.cfg.Model
-	if m.Name == "" {
-		v.complain("model.name", "want the name of a model, such as "+Default().Model.Name, "")
-	}
-	if m.BaseURL != "" {
-		u, err := url.Parse(m.BaseURL)
-		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-			v.complain("model.base_url", "want a URL such as https://gateway.example.net", "")
-		}
-	}
 }
 
 func (v *validator) store() {

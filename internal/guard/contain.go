@@ -11,8 +11,8 @@ import (
 )
 
 // contained judges the command once more, with less trust, if a model has asked
-// for something in this incident that the policy refuses as destructive or
-// unknown. What made it ask may be a text on the host that speaks to models, and
+// in this incident for something that the policy refuses as destructive, or
+// again and again for what it does not know. What made it ask may be a text on the host that speaks to models, and
 // the next thing that text asks for may be one that the policy would let
 // through: so from there on, a person decides about every change of the
 // incident. The mark is the record itself: no restart loses it, and no responder
@@ -22,14 +22,12 @@ func (g *Guard) contained(ctx context.Context, req lifeline.CommandRequest, poli
 	if req.IncidentID == "" || v.Decision != shellpolicy.Allow || harmless {
 		return v, nil
 	}
-	commands, err := g.cfg.Record.Commands(ctx, req.IncidentID)
+	refused, begun, err := g.cfg.Record.RefusedBefore(ctx, req.IncidentID, req.ID)
 	if err != nil {
 		return v, fmt.Errorf("read what was asked for in incident %s before: nothing ran: %w", req.IncidentID, err)
 	}
-	// What was let through before is answered from the record.
-	begun := slices.ContainsFunc(commands, func(c lifeline.Command) bool { return c.ID == req.ID && !c.IntentAt.IsZero() })
-	asked := slices.DeleteFunc(commands, func(c lifeline.Command) bool { return !suspicious(c) })
-	if begun || len(asked) < g.cfg.ContainAfter {
+	worst, enough := g.suspicious(refused)
+	if begun || !enough { // what was let through before is answered from the record
 		return v, nil
 	}
 	lowered := shellpolicy.Judge(req.Command, lower(policy))
@@ -38,15 +36,29 @@ func (g *Guard) contained(ctx context.Context, req lifeline.CommandRequest, poli
 	}
 	lowered.Rule = "containment"
 	lowered.Reason = fmt.Sprintf("in this incident a model asked for %.80q, which is refused as %s, so a person decides about every change: %s",
-		asked[0].Command, asked[0].Class, lowered.Reason)
+		worst.Command, worst.Class, lowered.Reason)
 	return lowered, nil
 }
 
-// suspicious reports a refusal that a model with nothing but the repair in mind
-// does not cause.
-func suspicious(c lifeline.Command) bool {
-	return c.Outcome == lifeline.OutcomeRefused && strings.HasPrefix(c.Actor, "model:") &&
-		(c.Class == string(shellpolicy.Destructive) || c.Class == string(shellpolicy.Unknown))
+// suspicious reports whether a model was refused more than one with nothing but
+// the repair in mind is, and gives the worst of it: the first destructive
+// request, otherwise the first unknown one.
+func (g *Guard) suspicious(refused []lifeline.Command) (worst lifeline.Command, enough bool) {
+	byModels := slices.DeleteFunc(refused, func(c lifeline.Command) bool { return !strings.HasPrefix(c.Actor, "model:") })
+	if len(byModels) == 0 {
+		return worst, false
+	}
+	worst = byModels[0]
+	destructive := 0
+	for _, c := range byModels {
+		if c.Class != string(shellpolicy.Destructive) {
+			continue
+		}
+		if destructive++; destructive == 1 {
+			worst = c
+		}
+	}
+	return worst, destructive >= g.cfg.ContainAfter || len(byModels) >= g.cfg.ContainAfterUnknown
 }
 
 // lower is the policy in mode suggest, without the owner's rules that widen: they

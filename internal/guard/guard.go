@@ -60,9 +60,9 @@ type Record interface {
 	// has its Digest, and gives cmd as it is on record: not run.
 	RequestApproval(ctx context.Context, cmd lifeline.Command, valid time.Duration, limits lifeline.Limits) (lifeline.Command, error)
 	Paused(ctx context.Context) (lifeline.Pause, error)
-	// Commands lists an incident's commands in the order in which they were
-	// asked for, refused ones too.
-	Commands(ctx context.Context, incidentID string) ([]lifeline.Command, error)
+	// RefusedBefore lists an incident's requests that were refused as destructive
+	// or unknown, in order, and reports whether a request has begun to run.
+	RefusedBefore(ctx context.Context, incidentID, requestID string) (refused []lifeline.Command, begun bool, err error)
 }
 
 // Confirm asks a person about a command that the policy will not decide alone.
@@ -93,9 +93,11 @@ type Config struct {
 	// given to anybody; nil: one that knows none of Lifeline's own.
 	Redact *redact.Redactor
 	// ContainAfter is how many requests of a model that the policy refuses as
-	// destructive or unknown contain an incident, so that a person decides about
-	// every further change of it; 0: 1.
-	ContainAfter int
+	// destructive contain an incident, so that a person decides about every
+	// further change of it; 0: 1. ContainAfterUnknown is how many do that are
+	// refused as destructive or unknown: most unknown ones are a look with a
+	// program or a flag that the policy does not know; 0: 3.
+	ContainAfter, ContainAfterUnknown int
 	// OnVerdict, if set, sees every verdict, and OnResult every command that was
 	// let through, at its end: for metrics.
 	OnVerdict func(shellpolicy.Verdict)
@@ -123,10 +125,11 @@ func New(cfg Config) (*Guard, error) {
 		return nil, fmt.Errorf("guard: Config.MaxChangesPerHostHour is %d and Config.MaxChangesPerDay %d, want 0 or more", cfg.MaxChangesPerHostHour, cfg.MaxChangesPerDay)
 	case cfg.ApprovalTimeout < 0:
 		return nil, fmt.Errorf("guard: Config.ApprovalTimeout is %s, want 0 or more", cfg.ApprovalTimeout)
-	case cfg.ContainAfter < 0:
-		return nil, fmt.Errorf("guard: Config.ContainAfter is %d, want 0 or more", cfg.ContainAfter)
+	case cfg.ContainAfter < 0 || cfg.ContainAfterUnknown < 0:
+		return nil, fmt.Errorf("guard: Config.ContainAfter is %d and Config.ContainAfterUnknown %d, want 0 or more", cfg.ContainAfter, cfg.ContainAfterUnknown)
 	}
-	cfg.MaxChanges, cfg.ContainAfter = cmp.Or(cfg.MaxChanges, 2), cmp.Or(cfg.ContainAfter, 1)
+	cfg.MaxChanges = cmp.Or(cfg.MaxChanges, 2)
+	cfg.ContainAfter, cfg.ContainAfterUnknown = cmp.Or(cfg.ContainAfter, 1), cmp.Or(cfg.ContainAfterUnknown, 3)
 	if cfg.Redact == nil {
 		cfg.Redact = redact.New()
 	}

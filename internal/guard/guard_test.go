@@ -332,6 +332,7 @@ func TestNew(t *testing.T) {
 		"Config.MaxChangesPerDay":      {Pool: &journal{}, Record: s, MaxChangesPerDay: -1},
 		"Config.ApprovalTimeout":       {Pool: &journal{}, Record: s, ApprovalTimeout: -1},
 		"Config.ContainAfter":          {Pool: &journal{}, Record: s, ContainAfter: -1},
+		"Config.ContainAfterUnknown":   {Pool: &journal{}, Record: s, ContainAfterUnknown: -1},
 	} {
 		if _, err := guard.New(cfg); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v does not name %s", err, want)

@@ -42,7 +42,7 @@ func (c Class) Hint() string {
 	case ClassSpendingLimit:
 		return "raise the spending limit or buy credit in the provider's console"
 	case ClassAuthentication:
-		return "set ANTHROPIC_API_KEY or model.api_key_file to a key that is valid for this model"
+		return "set model.api_key_file, or ANTHROPIC_API_KEY or OPENAI_API_KEY as model.provider says, to a key that is valid for this model"
 	case ClassInvalidRequest:
 		return "check model.name and model.max_tokens"
 	case ClassTimeout:

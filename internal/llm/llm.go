@@ -10,7 +10,8 @@
 // Class to branch on. How text from outside is put before a model so that it
 // reads as data is in Fence.
 //
-// The package holds no client: see internal/llm/anthropic.
+// The package holds no client: see internal/llm/anthropic and
+// internal/llm/openai.
 package llm
 
 import (
@@ -146,6 +147,9 @@ type Usage struct {
 	OutputTokens     int `json:"output_tokens"`
 	CacheReadTokens  int `json:"cache_read_tokens,omitempty"`
 	CacheWriteTokens int `json:"cache_write_tokens,omitempty"`
+	// Unknown says that the provider did not say what it used: the numbers are 0,
+	// or an estimate of ours.
+	Unknown bool `json:"unknown,omitempty"`
 }
 
 // Asked is the size of the question, cached or not.
@@ -161,5 +165,6 @@ func (u Usage) Add(v Usage) Usage {
 		OutputTokens:     u.OutputTokens + v.OutputTokens,
 		CacheReadTokens:  u.CacheReadTokens + v.CacheReadTokens,
 		CacheWriteTokens: u.CacheWriteTokens + v.CacheWriteTokens,
+		Unknown:          u.Unknown || v.Unknown,
 	}
 }

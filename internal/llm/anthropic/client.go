@@ -6,7 +6,7 @@
 // Guaranteed: nothing is read from the environment but the usual proxy
 // variables; the key is in no error and goes to no other address than the
 // configured one, redirects included; what may pass is retried at most twice,
-// with a wait of at most MaxRetryWait each; a spent budget at the provider is
+// with a wait of at most httpapi.MaxRetryWait each; a spent budget at the provider is
 // not retried; an answer is bounded in size. The system prompt, the tools and
 // the conversation so far are marked for the provider's prompt cache.
 package anthropic
@@ -17,25 +17,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
-	"strings"
 	"time"
 
 	sdk "github.com/anthropics/anthropic-sdk-go"
 	"github.com/anthropics/anthropic-sdk-go/option"
 
 	"lifeline/internal/llm"
-)
-
-const (
-	// maxRetries is how often the SDK repeats a request that may pass.
-	maxRetries = 2
-	// MaxRetryWait is the longest retry-after that is waited for: an incident
-	// does not wait longer, it goes to a person.
-	MaxRetryWait = 60 * time.Second
-	// maxAnswer bounds the body of an answer, in bytes. The longest answers are
-	// a few hundred kilobytes.
-	maxAnswer = 8 << 20
+	"lifeline/internal/llm/httpapi"
 )
 
 // Config of a Client. APIKey and Model are required.
@@ -67,14 +55,15 @@ func New(cfg Config) (*Client, error) {
 	switch {
 	case cfg.APIKey == "":
 		return nil, errors.New("anthropic: Config.APIKey is not set")
-	case strings.ContainsFunc(cfg.APIKey, func(r rune) bool { return r <= ' ' || r >= 0x7f }):
-		return nil, errors.New("anthropic: the API key has a character that no key has, such as a space or a line's end")
 	case cfg.Model == "":
 		return nil, errors.New("anthropic: Config.Model is not set")
 	case cfg.MaxTokens < 0:
 		return nil, fmt.Errorf("anthropic: Config.MaxTokens is %d, want 1 or more", cfg.MaxTokens)
 	case cfg.Timeout < 0:
 		return nil, fmt.Errorf("anthropic: Config.Timeout is %s, want more than 0", cfg.Timeout)
+	}
+	if err := httpapi.CheckKey(cfg.APIKey); err != nil {
+		return nil, fmt.Errorf("anthropic: %w", err)
 	}
 	cfg.MaxTokens = cmp.Or(cfg.MaxTokens, 4096)
 	cfg.Timeout = cmp.Or(cfg.Timeout, 2*time.Minute)
@@ -83,18 +72,14 @@ func New(cfg Config) (*Client, error) {
 		option.WithoutEnvironmentDefaults(),
 		option.WithoutOpenTelemetry(),
 		option.WithAPIKey(cfg.APIKey),
-		option.WithHTTPClient(httpClient(cfg.Timeout)),
-		option.WithMaxRetries(maxRetries),
+		option.WithHTTPClient(httpapi.Client(cfg.Timeout)),
+		option.WithMaxRetries(httpapi.MaxRetries),
 		option.WithRequestTimeout(cfg.Timeout),
 	}
 	if cfg.BaseURL != "" {
-		u, err := url.Parse(cfg.BaseURL)
+		u, err := httpapi.ParseBaseURL(cfg.BaseURL)
 		if err != nil {
-			// The cause would repeat the address, which may hold a password.
-			return nil, errors.New("anthropic: Config.BaseURL is not a URL")
-		}
-		if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
-			return nil, fmt.Errorf("anthropic: Config.BaseURL %s: want http://HOST[:PORT][/PATH] or https://…", u.Redacted())
+			return nil, fmt.Errorf("anthropic: %w", err)
 		}
 		c.host = u.Host
 		opts = append(opts, option.WithBaseURL(cfg.BaseURL))
@@ -103,25 +88,11 @@ func New(cfg Config) (*Client, error) {
 	return c, nil
 }
 
-// httpClient follows no redirect: the next address would get the key too.
-func httpClient(timeout time.Duration) *http.Client {
-	transport := &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		ForceAttemptHTTP2:     true,
-		MaxIdleConns:          10,
-		IdleConnTimeout:       90 * time.Second,
-		TLSHandshakeTimeout:   15 * time.Second,
-		ResponseHeaderTimeout: timeout,
-		ExpectContinueTimeout: time.Second,
-	}
-	return &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return errRedirect }}
-}
-
 // Name is the model's name.
 func (c *Client) Name() string { return c.cfg.Model }
 
 // Complete asks the model. It takes at most three times Config.Timeout and
-// twice MaxRetryWait, and never longer than ctx.
+// twice httpapi.MaxRetryWait, and never longer than ctx.
 func (c *Client) Complete(ctx context.Context, req llm.Request) (llm.Response, error) {
 	params, err := c.params(req)
 	if err != nil {

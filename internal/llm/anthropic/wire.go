@@ -12,9 +12,11 @@ import (
 	"lifeline/internal/llm"
 )
 
-// params is the request in the SDK's terms. Two places are marked for the
-// cache: the end of tools and system prompt, which all incidents share, and the
-// end of the conversation so far, which the next turn begins with.
+// params is the request in the SDK's terms. Three places are marked for the
+// cache: the end of tools and system prompt, which all incidents share; the end
+// of the conversation so far, which the next turn begins with; and the end of
+// what the last turn asked, which it marked itself: the provider looks back over
+// 20 blocks only, and an answer with many calls has more of them.
 func (c *Client) params(req llm.Request) (sdk.MessageNewParams, error) {
 	p := sdk.MessageNewParams{Model: c.cfg.Model, MaxTokens: int64(c.cfg.MaxTokens)}
 	if req.MaxTokens > 0 {
@@ -41,8 +43,11 @@ func (c *Client) params(req llm.Request) (sdk.MessageNewParams, error) {
 		}
 		p.Messages = append(p.Messages, message)
 	}
-	if n := len(p.Messages); n > 0 {
-		markForCache(p.Messages[n-1].Content)
+	for i, marks := len(p.Messages)-1, 0; i >= 0 && marks < 2; i-- {
+		if p.Messages[i].Role == sdk.MessageParamRoleUser {
+			markForCache(p.Messages[i].Content)
+			marks++
+		}
 	}
 	return p, nil
 }
@@ -110,6 +115,7 @@ func response(msg *sdk.Message) (llm.Response, error) {
 			CacheWriteTokens: int(msg.Usage.CacheCreationInputTokens),
 		},
 	}
+	out.Usage.Unknown = out.Usage.Total() == 0 // a gateway that does not say
 	for _, block := range msg.Content {
 		switch block.Type {
 		case "":

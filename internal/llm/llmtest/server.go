@@ -1,7 +1,8 @@
 // Package llmtest is the far end of a language model for tests: a server that
-// speaks the wire format of Anthropic's POST /v1/messages and answers by a
-// written script. It judges requests as the real one does, so that a client's
-// mistake is a 400 here too, and keeps them.
+// speaks the wire formats of Anthropic's POST /v1/messages and of OpenAI's POST
+// /v1/chat/completions and answers both by the same written script. It judges
+// requests as the real ones do, so that a client's mistake is a 400 here too,
+// and keeps them. It does not stream, as no client of ours asks for it.
 //
 //	model, err := llmtest.Start(llmtest.Config{APIKey: "test-key", Turns: []llmtest.Turn{
 //		llmtest.Overloaded(),
@@ -9,7 +10,8 @@
 //		func(r *llmtest.Request) llmtest.Reply { return llmtest.Say(llmtest.Text(r.LastResults()[0].Text))(r) },
 //	}})
 //	defer model.Close()
-//	// model.URL is the base URL for the client.
+//	// model.URL is the base URL for a client of the Messages format, and with
+//	// /v1 behind it for one of the Chat Completions format.
 //
 // A Server is also an http.Handler. It shares no type with any client: what it
 // reads and writes is spelled out here once more.
@@ -36,7 +38,8 @@ type Turn func(*Request) Reply
 
 // Config of a Server.
 type Config struct {
-	// APIKey that requests must carry; "": any that is not empty.
+	// APIKey that requests must carry; "": any that is not empty, and none in the
+	// Chat Completions format.
 	APIKey string
 	// Turns answer the requests in the order in which they come. A refused
 	// request uses up no turn; a failure that is played does.
@@ -118,16 +121,20 @@ const maxBody = 32 << 20
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
-		s.refuse(w, refusal{413, "request_too_large", "Request exceeds the maximum size"})
+		s.refuse(w, r, refusal{413, "request_too_large", "Request exceeds the maximum size"})
 		return
 	}
-	if no := s.judgeHeader(r); no.status != 0 {
-		s.refuse(w, no)
+	judge, read := s.judgeHeader, readRequest
+	if isChat(r) {
+		judge, read = s.judgeChatHeader, readChat
+	}
+	if no := judge(r); no.status != 0 {
+		s.refuse(w, r, no)
 		return
 	}
-	req, no := readRequest(body)
+	req, no := read(body)
 	if no.status != 0 {
-		s.refuse(w, no)
+		s.refuse(w, r, no)
 		return
 	}
 	req.Header = r.Header.Clone()
@@ -143,12 +150,21 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	s.mu.Unlock()
 	if turn == nil {
-		s.refuse(w, refusal{400, "invalid_request_error", fmt.Sprintf("the script has %d turns, and this is request %d", len(s.cfg.Turns), req.Number)})
+		s.refuse(w, r, refusal{400, "invalid_request_error", fmt.Sprintf("the script has %d turns, and this is request %d", len(s.cfg.Turns), req.Number)})
 		return
 	}
 	reply := turn(req)
 	if reply.fault != nil {
 		reply.fault(s, w, r)
+		return
+	}
+	s.answerAs(r, w, req, reply)
+}
+
+// answerAs answers in the format of the request on the wire.
+func (s *Server) answerAs(on *http.Request, w http.ResponseWriter, req *Request, reply Reply) {
+	if isChat(on) {
+		s.answerChat(w, req, reply)
 		return
 	}
 	s.answer(w, req, reply)
@@ -187,11 +203,11 @@ func invalid(format string, args ...any) refusal {
 	return refusal{400, "invalid_request_error", fmt.Sprintf(format, args...)}
 }
 
-func (s *Server) refuse(w http.ResponseWriter, no refusal) {
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, no refusal) {
 	s.mu.Lock()
 	s.violations = append(s.violations, no.message)
 	s.mu.Unlock()
-	writeError(w, no, nil)
+	fail(w, r, no)
 }
 
 // writeError writes the API's form of an error.

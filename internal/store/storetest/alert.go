@@ -322,6 +322,11 @@ func closed(t *testing.T, open Open) {
 		"MaintenanceFor": func() error { _, _, err := s.MaintenanceFor(ctx, lifeline.Incident{}); return err },
 		"Sync":           func() error { return s.SyncMaintenance(ctx, "alertmanager", nil) },
 		"VerifyAudit":    func() error { _, err := s.VerifyAudit(ctx, store.AuditCheck{}); return err },
+		"RecordUsage":    func() error { return s.RecordUsage(ctx, lifeline.Usage{}, lifeline.Event{}) },
+		"Usage":          func() error { _, err := s.Usage(ctx, id); return err },
+		"UsageOf":        func() error { _, err := s.UsageOf(ctx, id); return err },
+		"UsageSince":     func() error { _, err := s.UsageSince(ctx, at(0)); return err },
+		"RefusedBefore":  func() error { _, _, err := s.RefusedBefore(ctx, id, "c"); return err },
 		"ExportAudit":    func() error { return s.ExportAudit(ctx, func(json.RawMessage) error { return nil }) },
 		"Incident begun": func() error { _, err := s.Incident(ctx, id[:8]); return err },
 	} {

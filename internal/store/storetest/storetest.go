@@ -67,6 +67,8 @@ func Run(t *testing.T, open Open) {
 		{"what is no maintenance", maintenanceRefused},
 		{"maintenance holds changes", maintenanceHolds},
 		{"maintenance of a source", maintenanceOfSource},
+		{"usage of models", usage},
+		{"what was refused before", refusedBefore},
 		{"nothing there", nothingThere},
 		{"closed", closed},
 	} {
