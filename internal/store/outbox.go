@@ -75,9 +75,13 @@ func (s *Store) QueueNotifications(ctx context.Context, from, to int64, ns []lif
 func (tx *writeTx) queue(ctx context.Context, m lifeline.Notification) error {
 	m.ID, m.CreatedAt = newID("ntf", tx.now), tx.now
 	m.NotBefore, m.Attempts, m.LastError, m.SentAt, m.Fate, m.GivenUpAt = time.Time{}, 0, "", time.Time{}, "", time.Time{}
-	_, err := tx.ExecContext(ctx, `INSERT INTO outbox (id, channel, incident_id, kind, severity, created_at, not_before, attempts, last_error, fate, sent_at, given_up_at, record)
-		VALUES ($1, $2, $3, $4, $5, $6, 0, 0, '', '', 0, 0, $7)`,
-		m.ID, m.Channel, m.IncidentID, m.Kind, m.Severity, micros(m.CreatedAt), string(jsonOf(m)))
+	urgent := 0
+	if m.Urgent {
+		urgent = 1
+	}
+	_, err := tx.ExecContext(ctx, `INSERT INTO outbox (id, channel, incident_id, kind, severity, urgent, created_at, not_before, attempts, last_error, fate, sent_at, given_up_at, record)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 0, '', '', 0, 0, $8)`,
+		m.ID, m.Channel, m.IncidentID, m.Kind, m.Severity, urgent, micros(m.CreatedAt), string(jsonOf(m)))
 	return err
 }
 
@@ -102,9 +106,10 @@ func scanNotification(row scanner) (m lifeline.Notification, err error) {
 const waits = `sent_at = 0 AND given_up_at = 0`
 
 // WaitingNotifications lists the messages of a channel that are still to be
-// sent, oldest first, at most limit of them.
+// sent, the urgent ones first, then those that failed least, then the oldest; at
+// most limit of them.
 func (s *Store) WaitingNotifications(ctx context.Context, channel string, limit int) ([]lifeline.Notification, error) {
-	return list(ctx, s.db, "read the outbox", notificationColumns+` WHERE channel = $1 AND `+waits+` ORDER BY created_at, id LIMIT $2`,
+	return list(ctx, s.db, "read the outbox", notificationColumns+` WHERE channel = $1 AND `+waits+` ORDER BY urgent DESC, attempts, created_at, id LIMIT $2`,
 		scanNotification, channel, limit)
 }
 
@@ -169,26 +174,18 @@ func (s *Store) EndNotifications(ctx context.Context, fate string, ids ...string
 	})
 }
 
-// FailedAttempt is the end of an attempt to send messages that failed.
-type FailedAttempt struct {
-	IDs []string
-	// Cause in words, without secrets.
-	Cause string
-	// Next is when they are tried again; zero: they are given up, which becomes
-	// an event on the timeline of their incident.
-	Next time.Time
-}
-
-// FailNotifications counts a failed attempt.
-func (s *Store) FailNotifications(ctx context.Context, f FailedAttempt) error {
+// FailNotifications counts an attempt to send messages that failed. cause is in
+// words, without secrets; next is when they are tried again. A zero next gives
+// them up, which becomes an event on the timeline of their incident.
+func (s *Store) FailNotifications(ctx context.Context, cause string, next time.Time, ids ...string) error {
 	return s.write(ctx, "mark notifications as not sent", func(tx *writeTx) error {
 		givenUp := int64(0)
-		if f.Next.IsZero() {
+		if next.IsZero() {
 			givenUp = micros(tx.now)
 		}
-		for _, id := range f.IDs {
+		for _, id := range ids {
 			res, err := tx.ExecContext(ctx, `UPDATE outbox SET attempts = attempts + 1, last_error = $1, not_before = $2, given_up_at = $3 WHERE id = $4 AND `+waits,
-				f.Cause, micros(f.Next), givenUp, id)
+				cause, micros(next), givenUp, id)
 			if err != nil {
 				return err
 			}

@@ -14,6 +14,7 @@ CREATE TABLE outbox (
     incident_id TEXT NOT NULL,
     kind        TEXT NOT NULL,
     severity    TEXT NOT NULL,
+    urgent      INTEGER NOT NULL,
     created_at  BIGINT NOT NULL,
     not_before  BIGINT NOT NULL,
     attempts    INTEGER NOT NULL,
