@@ -79,9 +79,9 @@ func (tx *writeTx) queue(ctx context.Context, m lifeline.Notification) error {
 	if m.Urgent {
 		urgent = 1
 	}
-	_, err := tx.ExecContext(ctx, `INSERT INTO outbox (id, channel, incident_id, kind, severity, urgent, created_at, not_before, attempts, last_error, fate, sent_at, given_up_at, record)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 0, '', '', 0, 0, $8)`,
-		m.ID, m.Channel, m.IncidentID, m.Kind, m.Severity, urgent, micros(m.CreatedAt), string(jsonOf(m)))
+	_, err := tx.ExecContext(ctx, `INSERT INTO outbox (id, channel, incident_id, kind, severity, urgent, seq, created_at, not_before, attempts, last_error, fate, sent_at, given_up_at, record)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, 0, '', '', 0, 0, $9)`,
+		m.ID, m.Channel, m.IncidentID, m.Kind, m.Severity, urgent, m.Seq, micros(m.CreatedAt), string(jsonOf(m)))
 	return err
 }
 
@@ -109,7 +109,7 @@ const waits = `sent_at = 0 AND given_up_at = 0`
 // sent, the urgent ones first, then those that failed least, then the oldest; at
 // most limit of them.
 func (s *Store) WaitingNotifications(ctx context.Context, channel string, limit int) ([]lifeline.Notification, error) {
-	return list(ctx, s.db, "read the outbox", notificationColumns+` WHERE channel = $1 AND `+waits+` ORDER BY urgent DESC, attempts, created_at, id LIMIT $2`,
+	return list(ctx, s.db, "read the outbox", notificationColumns+` WHERE channel = $1 AND `+waits+` ORDER BY urgent DESC, attempts, seq, id LIMIT $2`,
 		scanNotification, channel, limit)
 }
 

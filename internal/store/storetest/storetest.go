@@ -55,6 +55,11 @@ func Run(t *testing.T, open Open) {
 		{"an approval is decided and used once", approvalOnce},
 		{"approvals", approvalLists},
 		{"links to approvals", approvalLink},
+		{"the place of the notifications", notificationCursor},
+		{"the outbox", outbox},
+		{"an outbox that fails", outboxFails},
+		{"one process sends to a channel", channelLease},
+		{"the outbox at the same time", outboxConcurrent},
 		{"nothing there", nothingThere},
 		{"closed", closed},
 	} {

@@ -15,6 +15,7 @@ CREATE TABLE outbox (
     kind        TEXT NOT NULL,
     severity    TEXT NOT NULL,
     urgent      INTEGER NOT NULL,
+    seq         BIGINT NOT NULL,
     created_at  BIGINT NOT NULL,
     not_before  BIGINT NOT NULL,
     attempts    INTEGER NOT NULL,
@@ -24,7 +25,7 @@ CREATE TABLE outbox (
     given_up_at BIGINT NOT NULL,
     record      TEXT NOT NULL
 );
-CREATE INDEX outbox_waiting ON outbox (channel, created_at) WHERE sent_at = 0 AND given_up_at = 0;
+CREATE INDEX outbox_waiting ON outbox (channel, urgent DESC, attempts, seq) WHERE sent_at = 0 AND given_up_at = 0;
 CREATE INDEX outbox_by_time ON outbox (created_at);
 
 -- One process at a time sends to a channel.
