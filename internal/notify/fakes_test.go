@@ -269,6 +269,7 @@ func (w *world) starts(cfg notify.Config) *notify.Notifier {
 			w.t.Error(err)
 		}
 	})
+	w.passes(500 * time.Millisecond) // between two looks: what a test does next is seen as one
 	return n
 }
 

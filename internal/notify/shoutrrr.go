@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/nicholas-fedor/shoutrrr/pkg/router"
+	"github.com/nicholas-fedor/shoutrrr/pkg/services/chat/matrix"
 	"github.com/nicholas-fedor/shoutrrr/pkg/types"
 
 	"lifeline/internal/escape"
@@ -26,6 +27,9 @@ type Sender struct {
 type outlet struct {
 	url  string
 	free chan struct{}
+	// service is made for the first message and kept, since some have connections
+	// of their own, which would otherwise stay open; who holds free may use it.
+	service types.Service
 }
 
 // CheckURL says what is wrong with a channel's URL, without repeating it.
@@ -36,6 +40,18 @@ func CheckURL(raw string) error {
 	}
 	if service(raw) == "logger" { // it would be a success that nobody sees
 		return errors.New("logger:// tells nobody anything: want a channel that people read")
+	}
+	if service(raw) == "matrix" { // making its service would log in
+		u, err := url.Parse(raw)
+		has := false
+		if err == nil {
+			_, has = u.User.Password()
+			err = new(matrix.Config).SetURL(u)
+		}
+		if err != nil || !has {
+			return errors.New("it is not a matrix URL as shoutrrr has them")
+		}
+		return nil
 	}
 	_, err := locate(raw)
 	return err
@@ -75,7 +91,7 @@ func (s *Sender) Send(ctx context.Context, channel string, m Message) error {
 			}
 			out.free <- struct{}{}
 		}()
-		sent <- send(out.url, m)
+		sent <- out.send(m)
 	})
 	select {
 	case err := <-sent:
@@ -97,8 +113,7 @@ func (s *Sender) Close(ctx context.Context) error {
 	}
 }
 
-// locate makes the service of a URL, a new one each time: some of them keep what
-// the last message had.
+// locate makes the service of a URL.
 func locate(raw string) (types.Service, error) {
 	found, err := new(router.ServiceRouter).Locate(raw)
 	switch {
@@ -118,20 +133,30 @@ func service(raw string) string {
 }
 
 // send is one attempt.
-func send(raw string, m Message) error {
-	found, err := locate(raw)
-	if err != nil {
-		return Permanent{err}
+func (o *outlet) send(m Message) error {
+	name := service(o.url)
+	if o.service == nil {
+		found, err := locate(o.url)
+		switch {
+		case err != nil && name == "matrix":
+			return errors.New("the Matrix server cannot be reached, or has refused the login")
+		case err != nil:
+			return Permanent{err}
+		}
+		o.service = found
 	}
-	name := service(raw)
 	title, text := dressed(name, m)
 	params := types.Params{}
-	if takesTitle(name, raw) {
-		params.SetTitle(title)
+	if takesTitle(name, o.url) {
+		params.SetTitle(title) // always: some services keep that of the last message
 	} else {
 		text = title + "\n\n" + text
 	}
-	return found.Send(text, &params)
+	err := o.service.Send(text, &params)
+	if err != nil && name == "matrix" {
+		o.service = nil // its login may be over
+	}
+	return err
 }
 
 // takesTitle reports whether a service shows a title; to the others it is the
