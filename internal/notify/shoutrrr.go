@@ -2,14 +2,17 @@ package notify
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"strings"
 	"sync"
 
 	"github.com/nicholas-fedor/shoutrrr/pkg/router"
 	"github.com/nicholas-fedor/shoutrrr/pkg/services/chat/matrix"
+	"github.com/nicholas-fedor/shoutrrr/pkg/services/push/ntfy"
 	"github.com/nicholas-fedor/shoutrrr/pkg/types"
 
 	"lifeline/internal/escape"
@@ -27,9 +30,6 @@ type Sender struct {
 type outlet struct {
 	url  string
 	free chan struct{}
-	// service is made for the first message and kept, since some have connections
-	// of their own, which would otherwise stay open; who holds free may use it.
-	service types.Service
 }
 
 // CheckURL says what is wrong with a channel's URL, without repeating it.
@@ -91,7 +91,7 @@ func (s *Sender) Send(ctx context.Context, channel string, m Message) error {
 			}
 			out.free <- struct{}{}
 		}()
-		sent <- out.send(m)
+		sent <- send(out.url, m)
 	})
 	select {
 	case err := <-sent:
@@ -132,31 +132,38 @@ func service(raw string) string {
 	return strings.ToLower(name)
 }
 
-// send is one attempt.
-func (o *outlet) send(m Message) error {
-	name := service(o.url)
-	if o.service == nil {
-		found, err := locate(o.url)
-		switch {
-		case err != nil && name == "matrix":
-			return errors.New("the Matrix server cannot be reached, or has refused the login")
-		case err != nil:
-			return Permanent{err}
-		}
-		o.service = found
+// send is one attempt. It makes the service anew, since some of them keep parts of
+// their last message, and closes the connections that a service has for itself.
+func send(raw string, m Message) error {
+	name := service(raw)
+	found, err := locate(raw)
+	switch {
+	case err != nil && name == "matrix":
+		return errors.New("the Matrix server cannot be reached, or has refused the login")
+	case err != nil:
+		return Permanent{err}
+	}
+	if s, ok := found.(*ntfy.Service); ok { // which does not let go of its own
+		own := &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: &tls.Config{
+			MinVersion: tls.VersionTLS12, InsecureSkipVerify: s.Config.DisableTLSVerification}} // as the owner's URL says
+		defer own.CloseIdleConnections()
+		s.SetHTTPClient(&http.Client{Timeout: sendTimeout, Transport: own})
+	}
+	if s, ok := found.(interface{ GetHTTPClient() *http.Client }); ok {
+		defer func() {
+			if c := s.GetHTTPClient(); c != nil && c.Transport != nil { // not the one that all share
+				c.CloseIdleConnections()
+			}
+		}()
 	}
 	title, text := dressed(name, m)
 	params := types.Params{}
-	if takesTitle(name, o.url) {
-		params.SetTitle(title) // always: some services keep that of the last message
+	if takesTitle(name, raw) {
+		params.SetTitle(title)
 	} else {
 		text = title + "\n\n" + text
 	}
-	err := o.service.Send(text, &params)
-	if err != nil && name == "matrix" {
-		o.service = nil // its login may be over
-	}
-	return err
+	return found.Send(text, &params)
 }
 
 // takesTitle reports whether a service shows a title; to the others it is the

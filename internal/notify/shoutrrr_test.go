@@ -81,13 +81,16 @@ func TestShoutrrr(t *testing.T) {
 		{f.at("generic", "", "/hook?disabletls=yes&template=json"), request{"/hook", "", "", `{"message":` + quoted(text) + `,"title":` + quoted(m.Title) + `}`}},
 	} {
 		s := sender1(t, tt.url)
-		for range 2 { // nothing of the first message is in the second
+		for _, m := range []Message{{Title: "another", Body: "one"}, m} { // nothing of the first message is in the second
 			if err := s.Send(t.Context(), "c", m); err != nil {
 				t.Errorf("%s: %v", tt.url, err)
 			}
 		}
 		f.mu.Lock()
-		if diff := cmp.Diff([]request{tt.want, tt.want}, f.got, cmp.AllowUnexported(request{})); diff != "" {
+		if len(f.got) != 2 || !strings.Contains(f.got[0].title+f.got[0].body, "another") {
+			t.Fatalf("%s: %+v", tt.url, f.got)
+		}
+		if diff := cmp.Diff(tt.want, f.got[1], cmp.AllowUnexported(request{})); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tt.url, diff)
 		}
 		f.got = nil
