@@ -40,6 +40,8 @@ var mayImport = map[string][]string{
 	"internal/runbook":         {".", "internal/llm", "internal/escape"},
 	"internal/guard":           {".", "shellpolicy", "sshpool", "internal/redact"},
 	"internal/respond":         {".", "internal/agent", "internal/runbook", "internal/tool", "internal/llm"},
+	"internal/notify":          {".", "internal/escape"},
+	"internal/web":             {".", "internal/escape"},
 	"internal/lab":             {".", "sshpool/sshtest"},
 	"internal/app":             {"*"}, // everything except internal/cli and cmd
 	"internal/cli":             {".", "internal/app", "internal/config", "internal/lab", "shellpolicy", "internal/escape"},

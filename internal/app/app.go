@@ -19,10 +19,12 @@ import (
 	"lifeline"
 	"lifeline/internal/config"
 	"lifeline/internal/intake"
+	"lifeline/internal/notify"
 	"lifeline/internal/respond"
 	"lifeline/internal/store"
 	"lifeline/internal/timeline"
 	"lifeline/internal/triage"
+	"lifeline/internal/web"
 )
 
 // Options of an App that do not come from the configuration file.
@@ -38,6 +40,7 @@ type App struct {
 	store    *store.Store
 	door     *Door
 	respond  *respond.Service
+	notify   *notify.Notifier
 	server   *http.Server
 	listener net.Listener
 	// ends are the parts' ends in the order in which the parts were begun.
@@ -66,6 +69,9 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (_ *App, err err
 	})
 	a.logHead(ctx)
 
+	if err := a.newNotifier(metrics); err != nil {
+		return nil, err
+	}
 	a.door, err = newDoor(cfg, a.store, metrics, redact, DoorOptions{Logger: a.log})
 	if err != nil {
 		return nil, err
@@ -110,7 +116,13 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (_ *App, err err
 		return nil, err
 	}
 	mux.Handle("/webhook/", hooks)
-	mux.Handle("GET /metrics", metrics.handler(a.door.pool, a.store))
+	pages, err := web.Handler(web.Config{Desk: desk{a}, Logger: a.log})
+	if err != nil {
+		return nil, err
+	}
+	mux.Handle("/approve/", pages)
+	mux.Handle("/static/", pages)
+	mux.Handle("GET /metrics", metrics.handler(a.door.pool, a.store, cfg.ChannelNames()))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", a.ready)
 	a.server = newServer(mux, a.log)
@@ -125,6 +137,10 @@ func (a *App) Start(ctx context.Context) error {
 			Hint: "another program may have the address: set listen in lifeline.yaml to a free one"}
 	}
 	a.listener = listener
+	if err := a.notify.Start(ctx); err != nil { // before the work: no first event is missed
+		listener.Close()
+		return err
+	}
 	if err := a.respond.Start(ctx); err != nil {
 		listener.Close()
 		return err

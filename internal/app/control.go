@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"text/tabwriter"
 	"time"
 
@@ -38,15 +40,14 @@ func (r *Records) WriteApprovals(ctx context.Context, w io.Writer, all, asJSON b
 	return timeline.WriteApprovals(w, shown, time.Now())
 }
 
-// Decide takes a person's answer to an approval and gives it as it is then. A
-// yes holds only for what cfg says now: after a change of the policy, the host
-// or its account it is refused.
+// Decide takes a person's answer to an approval and gives it as it is then: see
+// decide.
 func (r *Records) Decide(ctx context.Context, id string, approve bool, by, reason string) (lifeline.Approval, error) {
 	a, err := r.store.Approval(ctx, id)
 	if err != nil {
 		return a, err
 	}
-	return r.store.DecideApproval(ctx, a.ID, store.Decision{Approve: approve, By: by, Reason: reason, Digest: digest(r.cfg, a)})
+	return decide(ctx, r.store, r.cfg, a, approve, by, reason)
 }
 
 // WriteApproval prints one approval.
@@ -77,6 +78,9 @@ type status struct {
 	Hosts     []hostStatus   `json:"hosts"`
 	// Maintenance lists the windows that are in force now.
 	Maintenance []lifeline.Maintenance `json:"maintenance"`
+	// Notifications counts, by channel, the messages that wait and those that were
+	// given up. A channel without either is not in it.
+	Notifications map[string]lifeline.NotificationCount `json:"notifications"`
 }
 
 // used is a budget and what is used of it.
@@ -135,6 +139,9 @@ func (r *Records) status(ctx context.Context, cfg *config.Config) (s status, err
 	if s.ModelsDay, err = r.store.UsageSince(ctx, time.Now().Add(-24*time.Hour)); err != nil {
 		return s, err
 	}
+	if s.Notifications, err = r.store.CountNotifications(ctx); err != nil {
+		return s, err
+	}
 	s.ChangesDay.Most = cfg.Respond.MaxChangesPerDay
 	for _, name := range cfg.HostNames() {
 		c, err := r.store.Changes(ctx, name)
@@ -165,6 +172,10 @@ func (s status) write(w io.Writer) error {
 	}
 	for _, m := range s.Maintenance {
 		fmt.Fprintf(t, "maintenance\t%s until %s by %s%s (%s)\n", escape.Line(m.Scope.String()), localTime(m.Until), escape.Line(m.By), reasonWords(m.Reason), m.ID)
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Notifications)) {
+		n := s.Notifications[name]
+		fmt.Fprintf(t, "channel %s\t%d messages wait, %d were GIVEN UP (lifeline notify list)\n", escape.Line(name), n.Waiting, n.GivenUp)
 	}
 	for _, h := range s.Hosts {
 		fmt.Fprintf(t, "host %s\t%s, %d of %d changes within an hour\n", h.Name, h.Mode, h.ChangesHour.Used, h.ChangesHour.Most)

@@ -29,6 +29,7 @@ type metrics struct {
 	tokens      *prometheus.CounterVec
 	cost        *prometheus.CounterVec
 	incidents   *prometheus.HistogramVec
+	messages    *prometheus.CounterVec
 }
 
 func newMetrics() *metrics {
@@ -43,6 +44,7 @@ func newMetrics() *metrics {
 		unknown:     counter("ssh_commands_unknown_total", "Commands whose outcome is unknown.", "host"),
 		alerts:      counter("alerts_received_total", "Alerts received, by what became of them.", "source", "result"),
 		decisions:   counter("policy_decisions_total", "Commands judged by the policy.", "class", "decision"),
+		messages:    counter("notifications_total", "Messages to people, by what became of them: sent, merged, dropped, failed (and tried again), given_up.", "channel", "result"),
 		tokens:      counter("model_tokens_total", "Tokens used, by kind: input, output, cache_read, cache_write.", "model", "kind"),
 		cost:        counter("model_cost_usd_total", "US dollars that models cost, for those whose price is known.", "model"),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -56,14 +58,14 @@ func newMetrics() *metrics {
 			Buckets: []float64{5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 14400},
 		}, []string{"outcome"}),
 	}
-	m.registry.MustRegister(m.established, m.reused, m.seconds, m.timeouts, m.unknown, m.alerts, m.decisions, m.tokens, m.cost, m.incidents)
+	m.registry.MustRegister(m.established, m.reused, m.seconds, m.timeouts, m.unknown, m.alerts, m.decisions, m.tokens, m.cost, m.incidents, m.messages)
 	return m
 }
 
 // handler serves the metrics, the present state of pool and record among them.
-func (m *metrics) handler(pool *sshpool.Pool, record *store.Store) http.Handler {
+func (m *metrics) handler(pool *sshpool.Pool, record *store.Store, channels []string) http.Handler {
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(gauges{pool, record})
+	registry.MustRegister(gauges{pool, record}, outboxGauge{record, channels})
 	return promhttp.HandlerFor(prometheus.Gatherers{m.registry, registry}, promhttp.HandlerOpts{})
 }
 
@@ -93,6 +95,33 @@ func (g gauges) Collect(out chan<- prometheus.Metric) {
 	for state, n := range states {
 		out <- prometheus.MustNewConstMetric(incidents, prometheus.GaugeValue, float64(n), string(state))
 	}
+}
+
+// outboxGauge counts the messages that wait, at each scrape.
+type outboxGauge struct {
+	record   *store.Store
+	channels []string
+}
+
+func (outboxGauge) Describe(chan<- *prometheus.Desc) {} // unchecked, as gauges is
+
+func (g outboxGauge) Collect(out chan<- prometheus.Metric) {
+	waiting := prometheus.NewDesc("lifeline_notifications_waiting", "Messages to people that wait to be sent.", []string{"channel"}, nil)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	counts, err := g.record.CountNotifications(ctx)
+	if err != nil {
+		out <- prometheus.NewInvalidMetric(waiting, err)
+		return
+	}
+	for _, name := range g.channels {
+		out <- prometheus.MustNewConstMetric(waiting, prometheus.GaugeValue, float64(counts[name].Waiting), name)
+	}
+}
+
+// notified counts what became of a message.
+func (m *metrics) notified(channel, result string) {
+	m.messages.WithLabelValues(channel, result).Inc()
 }
 
 // poolEvents writes the pool's events to the log and counts them. The names of

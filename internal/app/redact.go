@@ -8,6 +8,7 @@ import (
 
 	"lifeline"
 	"lifeline/internal/config"
+	"lifeline/internal/notify"
 	"lifeline/internal/redact"
 )
 
@@ -25,6 +26,11 @@ func newRedactor(cfg *config.Config) *redact.Redactor {
 		own = append(own, s.Password, s.Token)
 		if s.Password != "" {
 			own = append(own, base64.StdEncoding.EncodeToString([]byte(s.Username+":"+s.Password)))
+		}
+	}
+	for _, name := range cfg.ChannelNames() {
+		if raw, err := cfg.ChannelURL(name); err == nil {
+			own = append(own, notify.Secrets(raw)...)
 		}
 	}
 	for _, raw := range []string{cfg.Store.URL, cfg.Model.BaseURL, cfg.Model.Second.BaseURL} {

@@ -34,11 +34,13 @@ func TestStories(t *testing.T) {
 			env.Setenv("HOME", env.WorkDir)
 			env.Values[labKey{}] = map[string]*lab.Host{}
 			env.Values[serveKey{}] = &slot{}
+			env.Values[chatKey{}] = map[string]*chat{}
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"status": status, "lab": startLab, "break": breakThing, "running": running, "envsubst": envsubst, "kept": kept,
 			"serve": serve, "stop": stopServe, "alert": sendAlert, "until": until, "pending": pending, "window": firstWindow, "tamper": tamper,
+			"chat": startChat, "told": told, "outputs": outputs, "page": page,
 		},
 	})
 }

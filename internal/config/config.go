@@ -77,12 +77,16 @@ func Default() Config {
 			Storm:    TriageStorm{After: 5, Window: Duration(time.Minute)},
 			Flapping: TriageFlapping{After: 3, Window: Duration(30 * time.Minute)},
 		},
-		Log: Log{Format: "text", Level: "info"},
+		Notify: Notify{Digest: Digest{After: 10, Every: Duration(5 * time.Minute)}},
+		Log:    Log{Format: "text", Level: "info"},
 	}
 }
 
 // defaultHost is a host of which only the name is written.
 func defaultHost() Host { return Host{Mode: lifeline.ModeObserve} }
+
+// defaultChannel is a channel of which only the name is written.
+func defaultChannel() NotifyChannel { return NotifyChannel{Rate: "10/1m"} }
 
 // HostNames lists the configured hosts in order.
 func (c *Config) HostNames() []string { return slices.Sorted(maps.Keys(c.Hosts)) }

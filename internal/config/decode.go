@@ -337,6 +337,9 @@ func (d *decoder) mapping(n ast.Node, into reflect.Value, field string) {
 		if elem.Type() == reflect.TypeFor[Host]() {
 			elem.Set(reflect.ValueOf(defaultHost()))
 		}
+		if elem.Type() == reflect.TypeFor[NotifyChannel]() {
+			elem.Set(reflect.ValueOf(defaultChannel()))
+		}
 		name := join(field, e.name)
 		d.src.places[name] = placeOf(e.key)
 		d.value(e.value, elem, name, "")

@@ -44,6 +44,9 @@ func indexOf(keys []key, name string) int {
 // unknownKey says what an unknown key probably means: one of the section's
 // keys, or one of the same name in another section.
 func unknownKey(keys []key, section, name string) (text, hint string) {
+	if name == "url" && strings.HasPrefix(section, "notify.channels.") {
+		return "unknown key: a channel's URL has a secret in it, so it stands in a file or in the environment", "want url_file: FILE or url_env: NAME"
+	}
 	names := make([]string, len(keys))
 	for i, k := range keys {
 		names[i] = k.name

@@ -69,6 +69,10 @@ func standardOf(s section) reflect.Value {
 		if strings.HasSuffix(name, "[]") || v.Kind() == reflect.Map {
 			return reflect.Zero(s.typ)
 		}
+		if name == "NAME" { // of a channel: hosts are a section of their own, above
+			v = reflect.ValueOf(defaultChannel())
+			continue
+		}
 		keys := keysOf(v.Type())
 		v = v.Field(keys[indexOf(keys, name)].index)
 	}

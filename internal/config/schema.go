@@ -40,6 +40,9 @@ func Schema() []byte {
 	if host := s.Definitions["Host"]; host != nil {
 		defaults(s, host, reflect.ValueOf(defaultHost()))
 	}
+	if channel := s.Definitions["NotifyChannel"]; channel != nil {
+		defaults(s, channel, reflect.ValueOf(defaultChannel()))
+	}
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)

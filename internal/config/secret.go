@@ -143,10 +143,19 @@ func accountPassword() *regexp.Regexp {
 	return regexp.MustCompile(`([^\s:/@'"]+:)[^\s/'"]\S*@`)
 }
 
+// channelURL finds the URL of a channel that somebody wrote where only the name of
+// its file or variable belongs: any part of it may be a secret.
+func channelURL() *regexp.Regexp {
+	return regexp.MustCompile(`(?i)((?:^|[\s{,"'])url(?:_env|_file)?["']?\s*:\s*["']?)([a-z][a-z0-9+.-]*)://[^\s"'},]+`)
+}
+
 // hideSecrets hides what may be a secret in a line that is shown to a person:
 // the value of a key that sounds like one, and passwords before a host.
 func hideSecrets(line string) string {
 	line = secretValue().ReplaceAllString(line, "${1}…")
+	if m := channelURL().FindStringSubmatch(line); m != nil && !strings.HasPrefix(strings.ToLower(m[2]), "postgres") {
+		line = channelURL().ReplaceAllString(line, "${1}${2}://…")
+	}
 	line = urlPassword().ReplaceAllString(line, "${1}…@")
 	return accountPassword().ReplaceAllString(line, "${1}…@")
 }

@@ -22,8 +22,14 @@ type Config struct {
 	// host:port. An address that other machines can reach needs the webhook's
 	// authentication.
 	Listen string `yaml:"listen"`
+	// PublicURL is the address at which people reach Lifeline from outside, such
+	// as https://lifeline.example.net: links in messages begin with it. Empty:
+	// messages have no links, but the command to type instead.
+	PublicURL string `yaml:"public_url" is:"url"`
 	// Webhook says who may post alerts, and in which shapes.
 	Webhook Webhook `yaml:"webhook"`
+	// Notify says who is told what, and how. Empty: nobody is told anything.
+	Notify Notify `yaml:"notify"`
 	// Responder says who works an incident: auto takes the model if there is a
 	// key for it and the runbooks otherwise; model refuses to start without a
 	// key; runbook never asks a model.
@@ -273,6 +279,74 @@ type Mapping struct {
 	// Once says that the sender never tells when a fault is over: only the look
 	// at the thing itself can then end an incident well.
 	Once bool `yaml:"once"`
+}
+
+// Notify says who is told what, and how. See docs/notifications.md.
+type Notify struct {
+	// Channels are where messages go, by a name of yours: letters, digits, dots,
+	// dashes and underscores.
+	Channels map[string]NotifyChannel `yaml:"channels"`
+	// Routes say which messages go to which channels. Every route that matches
+	// counts; a channel gets a message once. Empty: every channel gets approval,
+	// escalated and repaired, and what is about Lifeline itself.
+	Routes []NotifyRoute `yaml:"routes"`
+	// Digest is for a storm of messages.
+	Digest Digest `yaml:"digest"`
+}
+
+// NotifyChannel is one place where messages go. It needs exactly one of url_file
+// and url_env: the URL has a secret in it, so that it never stands here.
+type NotifyChannel struct {
+	// URLFile holds the channel's shoutrrr URL on its first line, such as
+	// ntfy://ntfy.example.net/topic. The file must be readable by its owner only.
+	URLFile string `yaml:"url_file" is:"path"`
+	// URLEnv is the name of an environment variable that holds the URL.
+	URLEnv string `yaml:"url_env"`
+	// Rate bounds the messages, as NUMBER/TIME. What waits is put together.
+	Rate string `yaml:"rate"`
+	// QuietHours hold back what is not urgent until they end.
+	QuietHours QuietHours `yaml:"quiet_hours"`
+}
+
+// QuietHours are a part of each day. Requests for an approval, and escalations
+// of critical alerts, are sent in them all the same.
+type QuietHours struct {
+	// From is when they begin: "22:00". Empty: there are none.
+	From string `yaml:"from"`
+	// To is when they end, on the next day if that is earlier: "07:00".
+	To string `yaml:"to"`
+	// Timezone of both, such as Europe/Berlin. Empty: that of the machine.
+	Timezone string `yaml:"timezone"`
+	// Except lists severities of alerts about which everything is sent.
+	Except List `yaml:"except"`
+}
+
+// NotifyRoute sends messages to channels. What is left out matches everything;
+// a route with host or alert matches nothing that is about Lifeline itself.
+type NotifyRoute struct {
+	// Severity lists severities of alerts, as their label severity has them; none
+	// stands for alerts without it. What is about Lifeline itself is critical,
+	// warning or info.
+	Severity List `yaml:"severity"`
+	// Host lists the hosts of incidents.
+	Host List `yaml:"host"`
+	// Alert lists names of alerts, in which * stands for any letters.
+	Alert List `yaml:"alert"`
+	// Events lists what is told: opened (and, with it, that it was over before
+	// anything was changed), approval, repaired, escalated, paused, record_broken,
+	// notification_failed. Empty: all of them but opened.
+	Events List `yaml:"events"`
+	// Channels lists the channels, by their names.
+	Channels List `yaml:"channels"`
+}
+
+// Digest puts many messages into one.
+type Digest struct {
+	// After is how many messages of a channel may wait before they become one.
+	After int `yaml:"after" jsonschema:"minimum=1,maximum=1000"`
+	// Every lies between two digests of a channel. What is urgent does not wait
+	// for the next one.
+	Every Duration `yaml:"every"`
 }
 
 // Respond bounds the work on one incident.

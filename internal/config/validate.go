@@ -27,6 +27,8 @@ func (c *Config) Validate() error {
 	v.triage()
 	v.policy()
 	v.protect()
+	v.publicURL()
+	v.notify()
 	return v.found.err(c.File())
 }
 

@@ -69,6 +69,11 @@ func Run(t *testing.T, open Open) {
 		{"maintenance of a source", maintenanceOfSource},
 		{"usage of models", usage},
 		{"what was refused before", refusedBefore},
+		{"the place of the notifications", notificationCursor},
+		{"the outbox", outbox},
+		{"an outbox that fails", outboxFails},
+		{"one process sends to a channel", channelLease},
+		{"the outbox at the same time", outboxConcurrent},
 		{"nothing there", nothingThere},
 		{"closed", closed},
 	} {
