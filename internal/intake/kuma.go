@@ -261,12 +261,15 @@ func labelName(s string) string {
 
 // message makes alerts of what was told.
 func (k *kumaMessage) message() (message, error) {
-	if !k.heartbeat && !k.monitor {
-		if k.msg == "" {
-			p := malformed("The message has neither a heartbeat nor a msg.", nextKuma)
-			p.Field = "heartbeat"
-			return message{}, p
-		}
+	notice := expiryNotice().MatchString(k.msg)
+	switch {
+	case k.heartbeat || k.monitor && !notice:
+	case k.msg == "":
+		return message{}, kumaProblem("heartbeat", "The message has neither a heartbeat nor a msg.")
+	case !notice && aboutMonitor().MatchString(k.msg):
+		// A body of its owner's own. As a test it would never be worked.
+		return message{}, kumaProblem("heartbeat", "The msg is about a monitor, and the message has no heartbeat.")
+	default:
 		return message{alerts: []lifeline.Alert{k.withoutMonitor()}}, nil
 	}
 	a := k.alert()
@@ -280,9 +283,7 @@ func (k *kumaMessage) message() (message, error) {
 	case "3": // its owner works on it
 		return message{note: "the monitor " + shown(a.Labels["monitor"]) + " is under maintenance"}, nil
 	case "":
-		p := malformed("The heartbeat has no status.", nextKuma)
-		p.Field = "heartbeat.status"
-		return message{}, p
+		return message{}, kumaProblem("heartbeat.status", "The heartbeat has no status.")
 	default:
 		k.statusAt.Detail = "Want 0 (down), 1 (up), 2 (pending) or 3 (maintenance), got " + shown(k.status) + "."
 		return message{}, k.statusAt
@@ -365,6 +366,17 @@ func (k *kumaMessage) withoutMonitor() lifeline.Alert {
 	a.Labels["alertname"] = a.Name
 	a.Fingerprint = lifeline.LabelFingerprint(a.Labels)
 	return a
+}
+
+func kumaProblem(field, detail string) *problem {
+	p := malformed(detail, nextKuma)
+	p.Field = field
+	return p
+}
+
+// aboutMonitor is the text about a monitor: [shop] [🔴 Down] timeout.
+func aboutMonitor() *regexp.Regexp {
+	return regexp.MustCompile(`^\[[^\n]+\] \[[^\]\n]*(Up|Down)\]`)
 }
 
 // expiryNotice is the text about a certificate or domain: [monitor][url] … will
