@@ -88,6 +88,7 @@ const (
 	RuleBudget   = "budget"   // a number of changes is used up
 	RulePaused   = "paused"   // the kill switch is on
 	RuleApproval = "approval" // a person has to decide, or has said no
+	RuleResolved = "resolved" // the alert is gone, or the incident has ended: nothing is left to repair
 )
 
 // Waits reports whether the command was not run because a person is asked.

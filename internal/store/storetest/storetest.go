@@ -55,6 +55,13 @@ func Run(t *testing.T, open Open) {
 		{"an approval is decided and used once", approvalOnce},
 		{"approvals", approvalLists},
 		{"links to approvals", approvalLink},
+		{"events that are appended once", onceEvents},
+		{"an incident that waits says why", explained},
+		{"an incident is not changed after its alert", unchangedAfter},
+		{"intent of a change is bounded by its key", keyLimit},
+		{"history", history},
+		{"remedies", remedies},
+		{"open incidents and stray approvals", openIncidents},
 		{"nothing there", nothingThere},
 		{"closed", closed},
 	} {

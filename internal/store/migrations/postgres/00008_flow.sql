@@ -1,0 +1,10 @@
+-- +goose Up
+-- What happened before to the same thing is looked up by its key.
+CREATE INDEX incidents_by_key ON incidents (key, opened_at);
+
+-- The events that are appended once, by a key of whoever appends them: a step
+-- that runs again after a crash does not say the same twice.
+CREATE TABLE event_keys (
+    key TEXT PRIMARY KEY,
+    at  BIGINT NOT NULL
+);
