@@ -61,6 +61,8 @@ type caseFile struct {
 	Alerts   []lifeline.Alert   `json:"alerts"`
 	Events   []lifeline.Event   `json:"events"`
 	Commands []lifeline.Command `json:"commands"`
+	// Handover is there once a person was handed the case.
+	Handover *lifeline.Handover `json:"handover,omitempty"`
 }
 
 // WriteIncident prints one incident whole. A unique beginning of the ID is enough.
@@ -80,6 +82,9 @@ func (r *Records) WriteIncident(ctx context.Context, w io.Writer, id string, f F
 	}
 	if c.Commands, err = r.store.Commands(ctx, c.Incident.ID); err != nil {
 		return err
+	}
+	if h, ok := timeline.LastHandover(c.Events); ok {
+		c.Handover = &h
 	}
 	switch {
 	case f.JSON:

@@ -118,7 +118,7 @@ func modelResponder(cfg *config.Config, door draining, record *store.Store, m *m
 	}
 	b := cfg.Model.Budget
 	return agent.New(agent.Config{
-		Model: countedModel{client, m}, Tools: tools, Timeline: record,
+		Model: countedModel{client, m}, Tools: tools, Timeline: respond.Once{Record: record},
 		Budget: agent.Budget{Turns: b.Turns, Tokens: b.Tokens, Time: b.Time.D()},
 	})
 }
@@ -148,5 +148,5 @@ type bookResponder struct {
 }
 
 func (b bookResponder) Work(ctx context.Context, steps lifeline.Steps, c lifeline.Case) (lifeline.Report, error) {
-	return b.book.Work(ctx, steps, b.door, b.record, c)
+	return b.book.Work(ctx, steps, b.door, respond.Once{Record: b.record}, c)
 }
