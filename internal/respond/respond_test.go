@@ -237,7 +237,7 @@ func (w *site) serve(t *testing.T, r respond.Responder, change ...func(*respond.
 	if err := svc.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	s.triage, err = triage.New(triage.Config{Hosts: []string{"nexus"}}, w.store, svc)
+	s.triage, err = triage.New(triage.Config{Hosts: []string{"nexus", "outpost"}}, w.store, svc)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -186,6 +186,8 @@ func TestCaseMarkdown(t *testing.T) {
 		{At: opened().Add(time.Minute), Actor: "respond", Kind: lifeline.EventEscalated, Text: "handed over", Data: handover(t, map[string]any{
 			"reason": "still not well", "next": []string{"- look at `docker logs`"},
 			"reports": []lifeline.Report{{Responder: "model:m", Claim: "fi*ed", Summary: "I [did](http://x) &#8238; it"}},
+			"verification": "after attempt 1: not well: <exited>", "unknown": []string{"atlas: docker start jukebox (no result on record)"},
+			"past": []string{"inc_0: resolved: `docker start jukebox`"},
 		})},
 	}
 	got := timeline.CaseMarkdown(incident(), []lifeline.Alert{{Name: "older"}, alert}, events, commands())
@@ -199,6 +201,14 @@ func TestCaseMarkdown(t *testing.T) {
 
 - \- look at \` + "`docker logs\\`" + `
 
+## The newest verification
+
+after attempt 1: not well: \<exited\>
+
+## Nobody knows how these ended
+
+- atlas: docker start jukebox (no result on record)
+
 ## What the responders say
 
 1. model:m claims fi\*ed: I \[did\](http://x) \&\#8238; it
@@ -209,7 +219,11 @@ func TestCaseMarkdown(t *testing.T) {
 
 ## Refused
 
-- atlas: ` + "`rm -rf /*_[x](y)`" + `, asked by model:m: refused (rm \<deletes\>)
+- atlas: ` + "`rm -rf /*_[x](y)`" + `, asked by model:m: refused (rm \<deletes\>; rule catalogue)
+
+## Earlier incidents of the same thing
+
+- inc\_0: resolved: \` + "`docker start jukebox\\`" + `
 
 ## Seen: reads
 
@@ -249,7 +263,7 @@ func TestCaseMarkdown(t *testing.T) {
 func TestBareCaseMarkdown(t *testing.T) {
 	got := timeline.CaseMarkdown(lifeline.Incident{State: lifeline.StateOpen}, nil,
 		[]lifeline.Event{{Kind: lifeline.EventEscalated, Data: json.RawMessage(`{"next": ["x"], "reports": 7}`)}}, nil)
-	for _, heading := range []string{"Look at this next", "Refused", "Newest alert", "Seen"} {
+	for _, heading := range []string{"Look at this next", "Refused", "Newest alert", "Seen", "verification", "Nobody knows", "Earlier incidents"} {
 		if strings.Contains(got, heading) {
 			t.Errorf("a section without content: %s", heading)
 		}
