@@ -309,6 +309,9 @@ func TestMaxPerHost(t *testing.T) {
 	if inc := s.until(ids[2], lifeline.StateOpen, lifeline.StateInvestigating); inc.State != lifeline.StateOpen {
 		t.Errorf("the third on the host is %s", inc.State)
 	}
+	// One that resolves while it waits for a place is not worked.
+	waits := s.alert(lifeline.AlertFiring, "nexus", "e")
+	s.alert(lifeline.AlertResolved, "nexus", "e")
 	goOn["b"] <- true
 	if got := <-at; got != "nexus/c" {
 		t.Errorf("then %s", got)
@@ -318,6 +321,10 @@ func TestMaxPerHost(t *testing.T) {
 	}
 	for _, id := range ids {
 		s.ended(id)
+	}
+	s.expect(s.ended(waits), lifeline.StateSuperseded, "before the work began", 0)
+	if len(at) != 0 {
+		t.Errorf("%s was worked", <-at)
 	}
 }
 
@@ -348,6 +355,9 @@ func TestPausedDuringAModelsTurn(t *testing.T) {
 	}
 	goOn <- true
 	s.expect(s.ended(id), lifeline.StateEscalated, "by person:bob: no change is made: lunch", 0)
+	if got, want := s.states(id), "open investigating escalated"; got != want { // no look is wanted where nothing was done
+		t.Errorf("states %s, want %s", got, want)
+	}
 	if got := w.changes(); len(got) != 0 || attempts.Load() != 1 {
 		t.Errorf("ran %v in %d attempts", got, attempts.Load())
 	}

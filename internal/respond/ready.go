@@ -72,6 +72,20 @@ func (w *work) ready(attempt int, choice lifeline.Choice) (now standing, state l
 	}
 }
 
+// begin is ready with a place: what has changed while the incident waited for one
+// counts.
+func (w *work) begin(attempt int, choice lifeline.Choice) (now standing, state lifeline.State, err error) {
+	for {
+		if err := w.enter(); err != nil {
+			return now, "", err
+		}
+		now, state, err = w.ready(attempt, choice)
+		if err != nil || state != "" || w.placed {
+			return now, state, err
+		}
+	}
+}
+
 // mayWork hands an incident to a person at which no attempt would help; "" if
 // one may.
 func (w *work) mayWork(now standing) (lifeline.State, error) {

@@ -92,15 +92,10 @@ func (w *work) run() (lifeline.State, error) {
 	defer w.leave()
 	previous := ""
 	for attempt := 1; ; attempt++ {
-		if attempt > 1 {
-			if now, state, err = w.ready(attempt, choice); err != nil || state != "" {
-				return state, err
-			}
+		if now, state, err = w.begin(attempt, choice); err != nil || state != "" {
+			return state, err
 		}
 		inc = now.Incident
-		if err := w.enter(); err != nil {
-			return "", err
-		}
 		if _, err := w.move(lifeline.StateInvestigating, fmt.Sprintf("attempt %d", attempt)); err != nil {
 			return "", err
 		}
