@@ -245,28 +245,38 @@ func (s *service) held(id string) {
 
 func TestMaintenanceHolds(t *testing.T) {
 	for name, tt := range map[string]struct {
-		lasts    time.Duration
-		meantime func(*service)
+		meantime func(*service, *window)
 		want     lifeline.State
 		reason   string
 		changes  int
 	}{
-		"it ends, and the alert still fires": {time.Second, func(*service) {}, lifeline.StateVerifying, "", 1},
-		"the alert resolves in it": {time.Hour, func(s *service) { s.alert(lifeline.AlertResolved, "nexus", "web") },
+		"it is ended, and the alert still fires": {func(_ *service, m *window) { m.until.Store(0) }, lifeline.StateVerifying, "", 1},
+		"the alert resolves in it": {func(s *service, _ *window) { s.alert(lifeline.AlertResolved, "nexus", "web") },
 			lifeline.StateSuperseded, "the alert resolved during a maintenance window", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w, m := newSite(t, "web"), &window{}
-			m.until.Store(time.Now().Add(tt.lasts).UnixNano())
+			m.until.Store(time.Now().Add(time.Hour).UnixNano())
 			s := w.serve(t, responder{site: w}, func(c *respond.Config) {
-				c.Store, c.Workers = changed{Store: w.store, maintenance: m.now}, 1
+				c.Store, c.HeldLook = changed{Store: w.store, maintenance: m.now}, 20*time.Millisecond
+				c.AlertWithin = time.Hour
 			})
 			id := s.alert(lifeline.AlertFiring, "nexus", "web")
 			s.held(id)
-			tt.meantime(s)
+			tt.meantime(s, m)
 			s.expect(s.until(id, tt.want), tt.want, tt.reason, tt.changes)
 		})
 	}
+}
+
+// A window's own end ends the hold, without a further look.
+func TestMaintenanceEnds(t *testing.T) {
+	w, m := newSite(t, "web"), &window{}
+	m.until.Store(time.Now().Add(time.Second).UnixNano())
+	s := w.serve(t, responder{site: w}, func(c *respond.Config) {
+		c.Store, c.HeldLook, c.AlertWithin = changed{Store: w.store, maintenance: m.now}, time.Hour, time.Hour
+	})
+	s.until(s.alert(lifeline.AlertFiring, "nexus", "web"), lifeline.StateVerifying)
 }
 
 // An incident that is held goes on being held after a restart.

@@ -122,9 +122,18 @@ func lookNext(reports []lifeline.Report, commands []lifeline.Command) []string {
 			add(fmt.Sprintf("%s: %s.", c.Host, strings.TrimRight(c.Hint, ".")))
 		case c.Outcome == lifeline.OutcomeRefused && c.Rule == lifeline.RulePaused:
 			add("Lifeline makes no changes while it is paused: " + cmp.Or(c.Hint, "lifeline resume") + ".")
+		case c.Outcome == lifeline.OutcomeRefused && c.Rule == lifeline.RuleApproval && c.Class != "read" && !ran(commands, c):
+			add(fmt.Sprintf("Decide about `%s` on %s, which was asked for and not approved.", c.Canonical, c.Host))
 		}
 	}
 	return look
+}
+
+// ran reports whether the same as an asked command was let through in the end.
+func ran(commands []lifeline.Command, asked lifeline.Command) bool {
+	return slices.ContainsFunc(commands, func(c lifeline.Command) bool {
+		return c.Changed() && c.Host == asked.Host && c.Canonical == asked.Canonical
+	})
 }
 
 // seen are the last look of each verification and the newest reads with the end
@@ -155,14 +164,14 @@ func shown(c lifeline.Command) string {
 	lines := strings.Split(text, "\n")
 	cut := ""
 	if len(lines) > seenLines {
-		lines, cut = lines[len(lines)-seenLines:], " …"
+		lines, cut = lines[len(lines)-seenLines:], " …" // the newest lines matter
 	}
 	for i, l := range lines {
 		if r := []rune(l); len(r) > seenLetter {
 			lines[i] = string(r[:seenLetter]) + "…"
 		}
 	}
-	return ":" + cut + " " + strings.Join(lines, "\n")
+	return ":" + cut + "\n" + strings.Join(lines, "\n")
 }
 
 // ending says in a few words how a command ended.

@@ -13,14 +13,9 @@ import (
 	"lifeline"
 )
 
-const (
-	// heldLook is how often an incident in a maintenance window looks whether that
-	// has ended early.
-	heldLook = 30 * time.Second
-	// lookedBack is how many incidents of a key are looked at for the changes
-	// within AttemptWindow. The exact count is the store's, at each change.
-	lookedBack = 200
-)
+// lookedBack is how many incidents of a key are looked at for the changes within
+// AttemptWindow. The exact count is the store's, at each change.
+const lookedBack = 200
 
 // standing is one look at whether an attempt may begin.
 type standing struct {
@@ -65,7 +60,7 @@ func (w *work) ready(attempt int, choice lifeline.Choice) (now standing, state l
 			return now, state, err
 		}
 		w.leave()
-		left := max(min(now.HeldUntil.Sub(now.At), heldLook), time.Millisecond)
+		left := max(min(now.HeldUntil.Sub(now.At), w.cfg.HeldLook), time.Millisecond)
 		if _, err := dbos.Recv[string](w.wf, resolvedTopic, left); err != nil && !errors.Is(err, dbos.ErrTimeout) {
 			return now, "", err
 		}

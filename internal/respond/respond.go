@@ -96,6 +96,7 @@ type Config struct {
 	VerifyFor     time.Duration // how long it may take to become well; 0: 60 s
 	VerifyEvery   time.Duration // between two looks at it; 0: 2 s
 	AlertWithin   time.Duration // how long the alert may take to resolve; 0: 5 min
+	HeldLook      time.Duration // how often an incident in a maintenance window looks whether that was ended early; 0: 30 s
 	TidyEvery     time.Duration // how often the janitor looks; 0: 1 min
 	// ExecutorID names this node in the database; "": "lifeline".
 	ExecutorID string
@@ -120,6 +121,7 @@ func (c *Config) validate() error {
 	c.AttemptWindow = cmp.Or(c.AttemptWindow, 6*time.Hour)
 	c.MaxPerHost = cmp.Or(c.MaxPerHost, 3)
 	c.Workers = cmp.Or(c.Workers, 8)
+	c.HeldLook = cmp.Or(c.HeldLook, 30*time.Second)
 	c.TidyEvery = cmp.Or(c.TidyEvery, time.Minute)
 	c.StableFor = cmp.Or(c.StableFor, 10*time.Second)
 	c.VerifyFor = cmp.Or(c.VerifyFor, 60*time.Second)

@@ -26,6 +26,7 @@ func CaseMarkdown(inc lifeline.Incident, alerts []lifeline.Alert, events []lifel
 	if h.Verification != "" {
 		fmt.Fprintf(&b, "\n## The newest verification\n\n%s\n", inline(h.Verification))
 	}
+	seenSection(&b, h.Seen)
 	listSection(&b, "Nobody knows how these ended", h.Unknown)
 	if len(h.Reports) > 0 {
 		b.WriteString("\n## What the responders say\n\n")
@@ -36,7 +37,7 @@ func CaseMarkdown(inc lifeline.Incident, alerts []lifeline.Alert, events []lifel
 	commandSection(&b, "Tried: changes that were let through", commands, func(c lifeline.Command) bool { return !c.IntentAt.IsZero() && c.Class != "read" })
 	commandSection(&b, "Refused", commands, func(c lifeline.Command) bool { return c.Outcome == lifeline.OutcomeRefused })
 	listSection(&b, "Earlier incidents of the same thing", h.Past)
-	commandSection(&b, "Seen: reads", commands, func(c lifeline.Command) bool { return !c.IntentAt.IsZero() && c.Class == "read" })
+	commandSection(&b, "Every read, with what it showed", commands, func(c lifeline.Command) bool { return !c.IntentAt.IsZero() && c.Class == "read" })
 	if len(alerts) > 0 {
 		a := alerts[len(alerts)-1]
 		raw, _ := json.MarshalIndent(a, "", "  ") // a map of strings always encodes
@@ -72,6 +73,22 @@ func listSection(b *strings.Builder, title string, texts []string) {
 	fmt.Fprintf(b, "\n## %s\n\n", title)
 	for _, t := range texts {
 		fmt.Fprintf(b, "- %s\n", inline(t))
+	}
+}
+
+// seenSection prints what was seen: the first line of each says what, and the
+// others are what it showed.
+func seenSection(b *strings.Builder, seen []string) {
+	if len(seen) == 0 {
+		return
+	}
+	b.WriteString("\n## What was seen\n\n")
+	for _, s := range seen {
+		what, shown, _ := strings.Cut(s, "\n")
+		fmt.Fprintf(b, "- %s\n", inline(what))
+		if shown != "" {
+			b.WriteString(fence(escape.Text(shown)))
+		}
 	}
 }
 
