@@ -56,8 +56,9 @@ soak: ## 20,000 SSH commands while connections are cut at random instants (minut
 vuln: ## look for known vulnerabilities in what Lifeline depends on (needs internet)
 	$(TOOL) govulncheck ./...
 
-generate: ## docs/configuration.md and the schema, from the configuration's types
+generate: ## docs/configuration.md, the schema and docs/states.md, from the code
 	go test -count=1 -run '^TestDocsAreGenerated$$' ./internal/config -write
+	go test -count=1 -run '^TestStatesAreDocumented$$' . -write
 
 clean: ## remove bin
 	rm -rf bin

@@ -90,6 +90,7 @@ const (
 	RuleApproval = "approval" // a person has to decide, or has said no
 
 	RuleMaintenance = "maintenance" // people work on it themselves
+	RuleResolved    = "resolved"    // the alert is gone, or the incident has ended: nothing is left to repair
 )
 
 // Waits reports whether the command was not run because a person is asked.

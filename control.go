@@ -7,6 +7,10 @@ import "time"
 type Limits struct {
 	// PerIncident counts the changes of one incident.
 	PerIncident int
+	// PerKey counts the changes of all incidents with the same key within
+	// PerKeyWindow: a repair that does not last is not repeated for ever.
+	PerKey       int
+	PerKeyWindow time.Duration
 	// PerHostHour counts the changes on one host within 60 minutes, over all
 	// incidents.
 	PerHostHour int

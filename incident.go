@@ -1,6 +1,7 @@
 package lifeline
 
 import (
+	"errors"
 	"slices"
 	"time"
 )
@@ -28,8 +29,8 @@ type Move struct {
 // moves is the incident's whole state machine. The store refuses any other move.
 var moves = [...]Move{
 	{StateOpen, StateInvestigating, "respond: the workflow starts an attempt"},
-	{StateOpen, StateEscalated, "respond: no known target, or no responder for it"},
-	{StateOpen, StateSuperseded, "respond: the alert resolved before the work began"},
+	{StateOpen, StateEscalated, "respond: no known target, no responder for it, a flapping alert, or the changes of its key are used up"},
+	{StateOpen, StateSuperseded, "respond: the alert resolved before the work began or while a maintenance window held it"},
 	{StateInvestigating, StateActing, "guard: the intent of a change is on record"},
 	{StateInvestigating, StateAwaitingApproval, "respond: the policy asks a person about a change"},
 	{StateInvestigating, StateVerifying, "respond: the responder finished"},
@@ -48,6 +49,9 @@ var moves = [...]Move{
 	{StateVerifying, StateEscalated, "respond: not well, no attempts are left"},
 	{StateVerifying, StateSuperseded, "respond: well again without a change of ours"},
 }
+
+// ErrNoMove is the cause when a move is not one of Moves.
+var ErrNoMove = errors.New("no move leads from there")
 
 // Moves returns the incident's state machine, row by row.
 func Moves() []Move { return slices.Clone(moves[:]) }

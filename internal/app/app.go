@@ -89,7 +89,8 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (_ *App, err err
 	}
 	a.respond, err = respond.New(ctx, respond.Config{
 		DB: db, Store: a.store, Approvals: a.store, Door: door, Responders: who,
-		MaxChanges: cfg.Respond.MaxChanges, MaxAttempts: cfg.Respond.MaxAttempts,
+		MaxChanges: cfg.Respond.MaxChanges, AttemptWindow: cfg.Respond.AttemptWindow.D(),
+		MaxPerHost: cfg.Respond.MaxPerHost, MaxAttempts: cfg.Respond.MaxAttempts,
 		StableFor: cfg.Respond.VerifyFor.D(), VerifyFor: cfg.Respond.VerifyTimeout.D(), AlertWithin: cfg.Respond.AlertTimeout.D(),
 		OnEnd: metrics.ended, Logger: a.log,
 	})

@@ -62,7 +62,7 @@ func newDoor(cfg *config.Config, record guard.Record, m *metrics, redactor *reda
 	door, err := guard.New(guard.Config{
 		Policies: policies, Pool: pool, Record: record, Identities: identities, Redact: redactor,
 		Confirm: opts.Confirm, ApprovalTimeout: r.ApprovalTimeout.D(), ContainAfter: r.ContainAfter, ContainAfterUnknown: r.ContainAfterUnknown,
-		MaxChanges: r.MaxChanges, MaxChangesPerHostHour: r.MaxChangesPerHostHour, MaxChangesPerDay: r.MaxChangesPerDay,
+		MaxChanges: r.MaxChanges, AttemptWindow: r.AttemptWindow.D(), MaxChangesPerHostHour: r.MaxChangesPerHostHour, MaxChangesPerDay: r.MaxChangesPerDay,
 		OnVerdict: m.verdict, OnResult: m.result,
 	})
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"lifeline/internal/llm"
 	"lifeline/internal/llm/anthropic"
 	"lifeline/internal/llm/openai"
+	"lifeline/internal/respond"
 	"lifeline/internal/store"
 	"lifeline/internal/tool"
 )
@@ -46,7 +47,7 @@ func modelResponders(cfg *config.Config, door draining, record *store.Store, m *
 			return nil, err
 		}
 		worker, err := agent.New(agent.Config{
-			Model: countedModel{client, m, price}, Tools: tools, Timeline: record, Ledger: record,
+			Model: countedModel{client, m, price}, Tools: tools, Timeline: respond.Once{Record: record}, Ledger: record,
 			Budget: modelBudget(cfg), Price: price,
 		})
 		if err != nil {

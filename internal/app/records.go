@@ -63,6 +63,8 @@ type caseFile struct {
 	Commands []lifeline.Command `json:"commands"`
 	// Usage is what each answer of a model used.
 	Usage []lifeline.Usage `json:"usage"`
+	// Handover is there once a person was handed the case.
+	Handover *lifeline.Handover `json:"handover,omitempty"`
 }
 
 // WriteIncident prints one incident whole. A unique beginning of the ID is enough.
@@ -85,6 +87,9 @@ func (r *Records) WriteIncident(ctx context.Context, w io.Writer, id string, f F
 	}
 	if c.Usage, err = r.store.Usage(ctx, c.Incident.ID); err != nil {
 		return err
+	}
+	if h, ok := timeline.LastHandover(c.Events); ok {
+		c.Handover = &h
 	}
 	switch {
 	case f.JSON:

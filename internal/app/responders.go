@@ -102,5 +102,5 @@ type bookResponder struct {
 }
 
 func (b bookResponder) Work(ctx context.Context, steps lifeline.Steps, c lifeline.Case) (lifeline.Report, error) {
-	return b.book.Work(ctx, steps, b.door, b.record, c)
+	return b.book.Work(ctx, steps, b.door, respond.Once{Record: b.record}, c)
 }

@@ -74,6 +74,9 @@ func TestInjectionIsContained(t *testing.T) {
 			t.Errorf("the case does not have %q:\n%s", part, markdown)
 		}
 	}
+	if h := s.caseOf(t).Handover; h == nil || len(h.Refused) == 0 || h.Reason == "" || len(h.Next) == 0 {
+		t.Errorf("handed over as JSON: %+v", h)
+	}
 	// The lure reached the model as data, and its refusals as such.
 	requests := s.model.Requests()
 	if len(requests) != 5 {

@@ -184,6 +184,7 @@ func (s *service) caseOf(t *testing.T) (c struct {
 	Alerts   []lifeline.Alert
 	Events   []lifeline.Event
 	Commands []lifeline.Command
+	Handover *lifeline.Handover
 }) {
 	t.Helper()
 	if err := json.Unmarshal([]byte(s.command(t, "incidents", "show", "inc_", "--json")), &c); err != nil {

@@ -63,6 +63,8 @@ func Default() Config {
 		Responder: "auto",
 		Respond: Respond{
 			MaxChanges:            2,
+			AttemptWindow:         Duration(6 * time.Hour),
+			MaxPerHost:            3,
 			MaxChangesPerHostHour: 6,
 			MaxChangesPerDay:      50,
 			ApprovalTimeout:       Duration(30 * time.Minute),

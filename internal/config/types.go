@@ -351,9 +351,17 @@ type Digest struct {
 
 // Respond bounds the work on one incident.
 type Respond struct {
-	// MaxChanges is how many changes may be made to a host for one incident.
-	// Reads do not count.
+	// MaxChanges is how many changes may be made for one incident, and for all
+	// incidents of the same thing within attempt_window. Reads do not count, nor
+	// does what was not let through.
 	MaxChanges int `yaml:"max_changes" jsonschema:"minimum=1,maximum=100"`
+	// AttemptWindow is the time in which max_changes counts over all incidents of
+	// the same thing: a repair that does not last is not repeated for ever, a
+	// person gets the next one at once.
+	AttemptWindow Duration `yaml:"attempt_window"`
+	// MaxPerHost is how many incidents are worked at the same time on one host.
+	// More wait their turn; incidents of other hosts do not wait for them.
+	MaxPerHost int `yaml:"max_per_host" jsonschema:"minimum=1,maximum=100"`
 	// MaxChangesPerHostHour is how many changes may be made on one host within an
 	// hour, over all incidents. What a person runs at the terminal does not count.
 	MaxChangesPerHostHour int `yaml:"max_changes_per_host_hour" jsonschema:"minimum=1,maximum=1000"`

@@ -89,6 +89,9 @@ type Config struct {
 	// MaxChangesPerHostHour and MaxChangesPerDay bound the changes of all
 	// incidents on one host and on all of them; 0: no bound.
 	MaxChangesPerHostHour, MaxChangesPerDay int
+	// AttemptWindow is the time in which MaxChanges also bounds the changes of all
+	// incidents with the same key together; 0: each incident counts for itself.
+	AttemptWindow time.Duration
 	// Redact takes the secrets out of what hosts say before it is recorded or
 	// given to anybody; nil: one that knows none of Lifeline's own.
 	Redact *redact.Redactor
@@ -125,6 +128,8 @@ func New(cfg Config) (*Guard, error) {
 		return nil, fmt.Errorf("guard: Config.MaxChangesPerHostHour is %d and Config.MaxChangesPerDay %d, want 0 or more", cfg.MaxChangesPerHostHour, cfg.MaxChangesPerDay)
 	case cfg.ApprovalTimeout < 0:
 		return nil, fmt.Errorf("guard: Config.ApprovalTimeout is %s, want 0 or more", cfg.ApprovalTimeout)
+	case cfg.AttemptWindow < 0:
+		return nil, fmt.Errorf("guard: Config.AttemptWindow is %s, want 0 or more", cfg.AttemptWindow)
 	case cfg.ContainAfter < 0 || cfg.ContainAfterUnknown < 0:
 		return nil, fmt.Errorf("guard: Config.ContainAfter is %d and Config.ContainAfterUnknown %d, want 0 or more", cfg.ContainAfter, cfg.ContainAfterUnknown)
 	}
@@ -142,7 +147,10 @@ func New(cfg Config) (*Guard, error) {
 	if cfg.OnResult == nil {
 		cfg.OnResult = func(lifeline.Command) {}
 	}
-	limits := lifeline.Limits{PerIncident: cfg.MaxChanges, PerHostHour: cfg.MaxChangesPerHostHour, PerDay: cfg.MaxChangesPerDay}
+	limits := lifeline.Limits{
+		PerIncident: cfg.MaxChanges, PerKey: cfg.MaxChanges, PerKeyWindow: cfg.AttemptWindow,
+		PerHostHour: cfg.MaxChangesPerHostHour, PerDay: cfg.MaxChangesPerDay,
+	}
 	return &Guard{cfg: cfg, limits: limits}, nil
 }
 

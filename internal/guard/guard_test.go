@@ -331,11 +331,53 @@ func TestNew(t *testing.T) {
 		"Config.MaxChangesPerHostHour": {Pool: &journal{}, Record: s, MaxChangesPerHostHour: -1},
 		"Config.MaxChangesPerDay":      {Pool: &journal{}, Record: s, MaxChangesPerDay: -1},
 		"Config.ApprovalTimeout":       {Pool: &journal{}, Record: s, ApprovalTimeout: -1},
+		"Config.AttemptWindow":         {Pool: &journal{}, Record: s, AttemptWindow: -1},
 		"Config.ContainAfter":          {Pool: &journal{}, Record: s, ContainAfter: -1},
 		"Config.ContainAfterUnknown":   {Pool: &journal{}, Record: s, ContainAfterUnknown: -1},
 	} {
 		if _, err := guard.New(cfg); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v does not name %s", err, want)
 		}
+	}
+}
+
+// A change is refused once the alert is gone, and once the changes of its key
+// within the window are used up, whoever asks.
+func TestChangesOfAnIncident(t *testing.T) {
+	resolve := func(t *testing.T, s *store.Store) {
+		t.Helper()
+		nothing := func(context.Context, *sql.Tx, lifeline.Incident) error { return nil }
+		_, err := s.ReceiveAlerts(t.Context(), []lifeline.TriagedAlert{{
+			Alert: lifeline.Alert{Source: "alertmanager", Status: lifeline.AlertResolved, Name: "ContainerDown", Fingerprint: "f1"},
+			Key:   "ContainerDown|nexus|container|web",
+		}}, nothing, nothing)
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	change := func(inc lifeline.Incident, id string) lifeline.CommandRequest {
+		return lifeline.CommandRequest{ID: id, IncidentID: inc.ID, Host: "nexus", Command: "docker restart web", Actor: "runbook:r"}
+	}
+	s, pool := openStore(t), &journal{}
+	g := newGuard(t, s, pool, shellpolicy.Auto, func(c *guard.Config) { c.MaxChanges, c.AttemptWindow = 1, time.Hour })
+	first := opened(t, s)
+	if cmd := run(t, g, change(first, "c1")); !cmd.Succeeded() {
+		t.Fatalf("%+v", cmd)
+	}
+	resolve(t, s)
+	if cmd := run(t, g, change(first, "c2")); cmd.Outcome != lifeline.OutcomeRefused || cmd.Rule != lifeline.RuleResolved {
+		t.Errorf("after its alert: %+v", cmd)
+	}
+	for _, state := range []lifeline.State{lifeline.StateVerifying, lifeline.StateResolved} {
+		if _, err := s.MoveIncident(t.Context(), first.ID, state, "test", "well"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	second := opened(t, s)
+	if cmd := run(t, g, change(second, "c3")); cmd.Rule != lifeline.RuleBudget || !strings.Contains(cmd.Reason, "1 of 1 changes were made for the same thing within 1h") {
+		t.Errorf("the next incident: %+v", cmd)
+	}
+	if len(pool.ran) != 1 {
+		t.Errorf("ran %v", pool.scripts())
 	}
 }

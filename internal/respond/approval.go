@@ -40,7 +40,7 @@ func (s *Service) questions(ctx context.Context, incidentID string) ([]lifeline.
 
 // answered is how the wait for a person has ended.
 type answered struct {
-	// Resolved: the alert is gone, and nothing was run.
+	// Resolved: the alert is gone, and nothing more was run.
 	Resolved bool
 	// Ran are the approved changes that were let through, as sentences.
 	Ran []string
@@ -82,6 +82,10 @@ func (w *work) approval(attempt int, asked []lifeline.Approval) (answered, error
 			ran, err := w.runApproved(attempt, a)
 			if err != nil {
 				return out, err
+			}
+			if ran.Resolved {
+				out.Resolved = true
+				return out, nil
 			}
 			if ran.LetThrough {
 				out.Ran = append(out.Ran, ran.Says)
@@ -236,6 +240,8 @@ type ranApproved struct {
 	LetThrough bool   `json:"let_through"`
 	OK         bool   `json:"ok"`
 	Says       string `json:"says"`
+	// Resolved: the alert was gone by the time it would have run.
+	Resolved bool `json:"resolved,omitempty"`
 }
 
 // runApproved runs the command of an approval through the door like any other:
@@ -254,6 +260,8 @@ func (w *work) runApproved(attempt int, a lifeline.Approval) (ranApproved, error
 		}
 		out := ranApproved{LetThrough: !cmd.IntentAt.IsZero(), OK: cmd.Succeeded()}
 		switch {
+		case cmd.Outcome == lifeline.OutcomeRefused && cmd.Rule == lifeline.RuleResolved:
+			out.Resolved = true
 		case cmd.Outcome == lifeline.OutcomeRefused:
 			out.Says = fmt.Sprintf("`%s` was approved by %s and not run: %s.", a.Canonical, a.DecidedBy, cmd.Reason)
 		case cmd.ExitStatus != nil:

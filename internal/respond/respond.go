@@ -32,11 +32,18 @@ import (
 // binary, with which an upgrade would strand running incidents. It changes
 // only when the steps of the workflow change in a way that dbos.Patch cannot
 // bridge.
-const workflowVersion = "1"
+const workflowVersion = "2"
 
-// maxWaiting is how many incidents may wait for a person or for their alert
-// besides those that are worked; more wait in the queue.
-const maxWaiting = 256
+// maxWaiting is how many incidents may wait for a person, for their alert, for a
+// place or for the end of a maintenance window besides those that are worked;
+// more wait in the queue. One that waits costs a goroutine and no place, so that
+// a storm on one host keeps no other host waiting.
+const maxWaiting = 4096
+
+// maxRestarts is how often the process may end under one workflow before the
+// engine gives it up, and the janitor hands it to a person: high enough for a
+// wait of weeks, low enough for an incident that ends the process each time.
+const maxRestarts = 100
 
 const (
 	queueName     = "incidents"
@@ -47,15 +54,6 @@ const (
 // Door runs commands; internal/guard is one. See tool.Runner.
 type Door interface {
 	Run(ctx context.Context, req lifeline.CommandRequest) (lifeline.Command, error)
-}
-
-// Store is what the workflow reads and writes. *store.Store is one.
-type Store interface {
-	Incident(ctx context.Context, id string) (lifeline.Incident, error)
-	LatestAlert(ctx context.Context, incidentID string) (lifeline.Alert, error)
-	MoveIncident(ctx context.Context, id string, to lifeline.State, actor, reason string) (lifeline.Incident, error)
-	AppendEvent(ctx context.Context, e lifeline.Event) error
-	Commands(ctx context.Context, incidentID string) ([]lifeline.Command, error)
 }
 
 // Responder makes one attempt at an incident.
@@ -87,13 +85,19 @@ type Config struct {
 	Door       Door
 	Responders Responders
 
-	MaxChanges  int           // changes per incident; 0: 2
-	MaxAttempts int           // attempts per incident, with or without a change; 0: 3
-	Workers     int           // incidents worked at the same time, without those that only wait; 0: 8
-	StableFor   time.Duration // how long a repaired thing must stay well; 0: 10 s
-	VerifyFor   time.Duration // how long it may take to become well; 0: 60 s
-	VerifyEvery time.Duration // between two looks at it; 0: 2 s
-	AlertWithin time.Duration // how long the alert may take to resolve; 0: 5 min
+	MaxChanges int // changes per incident, and per key within AttemptWindow; 0: 2
+	// AttemptWindow is the time in which the changes of earlier incidents of the
+	// same key count; 0: 6 h.
+	AttemptWindow time.Duration
+	MaxPerHost    int           // incidents worked at the same time on one host; 0: 3
+	MaxAttempts   int           // attempts per incident, with or without a change; 0: 3
+	Workers       int           // incidents worked at the same time, without those that only wait; 0: 8
+	StableFor     time.Duration // how long a repaired thing must stay well; 0: 10 s
+	VerifyFor     time.Duration // how long it may take to become well; 0: 60 s
+	VerifyEvery   time.Duration // between two looks at it; 0: 2 s
+	AlertWithin   time.Duration // how long the alert may take to resolve; 0: 5 min
+	HeldLook      time.Duration // how often an incident in a maintenance window looks whether that was ended early; 0: 30 s
+	TidyEvery     time.Duration // how often the janitor looks; 0: 1 min
 	// ExecutorID names this node in the database; "": "lifeline".
 	ExecutorID string
 	// OnEnd, if set, is told of each incident that ended: for metrics.
@@ -114,7 +118,11 @@ func (c *Config) validate() error {
 	}
 	c.MaxChanges = cmp.Or(c.MaxChanges, 2)
 	c.MaxAttempts = cmp.Or(c.MaxAttempts, 3)
+	c.AttemptWindow = cmp.Or(c.AttemptWindow, 6*time.Hour)
+	c.MaxPerHost = cmp.Or(c.MaxPerHost, 3)
 	c.Workers = cmp.Or(c.Workers, 8)
+	c.HeldLook = cmp.Or(c.HeldLook, 30*time.Second)
+	c.TidyEvery = cmp.Or(c.TidyEvery, time.Minute)
 	c.StableFor = cmp.Or(c.StableFor, 10*time.Second)
 	c.VerifyFor = cmp.Or(c.VerifyFor, 60*time.Second)
 	c.VerifyEvery = cmp.Or(c.VerifyEvery, 2*time.Second)
@@ -134,9 +142,9 @@ type Service struct {
 	cfg  Config
 	dbos dbos.Context
 	// places are taken by the incidents that are worked.
-	places chan struct{}
-	// stopClerk ends the clerk and waits for it; set by Start.
-	stopClerk func()
+	places *places
+	// stopHelpers ends the clerk and the janitor and waits for them; set by Start.
+	stopHelpers func()
 }
 
 // New prepares the workflow engine in the store's database. Nothing runs
@@ -159,8 +167,8 @@ func New(ctx context.Context, cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("respond: open the workflow engine: %w", err), cfg.DB.Close())
 	}
-	s := &Service{cfg: cfg, dbos: engine, places: make(chan struct{}, cfg.Workers), stopClerk: func() {}}
-	dbos.RegisterWorkflow(engine, s.remediate, dbos.WithWorkflowName(workflowName))
+	s := &Service{cfg: cfg, dbos: engine, places: newPlaces(cfg.Workers, cfg.MaxPerHost), stopHelpers: func() {}}
+	dbos.RegisterWorkflow(engine, s.remediate, dbos.WithWorkflowName(workflowName), dbos.WithMaxRecoveryAttempts(maxRestarts))
 	_, err = dbos.RegisterQueue(engine, queueName,
 		dbos.WithWorkerConcurrency(cfg.Workers+maxWaiting),
 		dbos.WithPartitionConcurrency(1), // one remediation per target
@@ -178,14 +186,14 @@ func (s *Service) Start(ctx context.Context) error {
 	if err := dbos.Launch(s.dbos); err != nil {
 		return fmt.Errorf("respond: start the workflow engine: %w", err)
 	}
-	if s.cfg.Approvals == nil {
-		return nil
-	}
-	c := &clerk{Service: s, told: map[string]string{}, seen: map[string]time.Time{}}
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) // Stop ends it
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) // Stop ends them
 	var running sync.WaitGroup
-	running.Go(func() { c.run(ctx) })
-	s.stopClerk = func() {
+	if s.cfg.Approvals != nil {
+		c := &clerk{Service: s, told: map[string]string{}, seen: map[string]time.Time{}}
+		running.Go(func() { c.run(ctx) })
+	}
+	running.Go(func() { s.tidyUp(ctx) })
+	s.stopHelpers = func() {
 		cancel()
 		running.Wait()
 	}
@@ -195,7 +203,7 @@ func (s *Service) Start(ctx context.Context) error {
 // Stop takes no new work and waits, until ctx ends, for the steps under way.
 // Incidents that are not at their end go on at the next Start.
 func (s *Service) Stop(ctx context.Context) error {
-	s.stopClerk()
+	s.stopHelpers()
 	timeout := 30 * time.Second
 	if deadline, ok := ctx.Deadline(); ok {
 		timeout = max(time.Until(deadline), time.Millisecond)

@@ -21,7 +21,7 @@ import (
 )
 
 // patience bounds a hang; it measures nothing.
-const patience = 60 * time.Second
+const patience = 3 * time.Minute
 
 // site is a host with containers, behind a door that keeps the record as the
 // guard does.
@@ -77,15 +77,18 @@ func (w *site) Run(ctx context.Context, req lifeline.CommandRequest) (lifeline.C
 	if asks > 0 && cmd.Class == "change" {
 		cmd.Digest = fmt.Sprintf("%s %s %s", cmd.Host, cmd.Canonical, cmd.IncidentID)
 		if cmd.ApprovalID == "" {
-			return w.store.RequestApproval(ctx, cmd, asks, lifeline.Limits{PerIncident: 2})
+			asked, err := w.store.RequestApproval(ctx, cmd, asks, limits)
+			if lifeline.CodeOf(err) == lifeline.CodeRefused {
+				return w.refuse(ctx, cmd, err)
+			}
+			return asked, err
 		}
 	}
 	cmd.IntentAt = time.Now()
-	prior, err := w.store.RecordIntent(ctx, cmd, lifeline.Limits{PerIncident: 2})
+	prior, err := w.store.RecordIntent(ctx, cmd, limits)
 	switch {
 	case lifeline.CodeOf(err) == lifeline.CodeRefused:
-		cmd.Outcome, cmd.Reason, cmd.IntentAt = lifeline.OutcomeRefused, err.Error(), time.Time{}
-		return cmd, w.store.RecordRefusal(ctx, cmd)
+		return w.refuse(ctx, cmd, err)
 	case err != nil:
 		return cmd, err
 	case prior != nil && !prior.FinishedAt.IsZero():
@@ -96,6 +99,18 @@ func (w *site) Run(ctx context.Context, req lifeline.CommandRequest) (lifeline.C
 	}
 	w.execute(&cmd)
 	return cmd, w.store.RecordResult(context.WithoutCancel(ctx), cmd)
+}
+
+// limits are what the door holds every change against.
+var limits = lifeline.Limits{PerIncident: 2, PerKey: 2, PerKeyWindow: 6 * time.Hour}
+
+// refuse puts a refusal of the record on record, as the guard does.
+func (w *site) refuse(ctx context.Context, cmd lifeline.Command, err error) (lifeline.Command, error) {
+	cmd.Outcome, cmd.Reason, cmd.IntentAt = lifeline.OutcomeRefused, err.Error(), time.Time{}
+	if e, ok := errors.AsType[*lifeline.Error](err); ok {
+		cmd.Rule, cmd.Hint = e.Rule, e.Hint
+	}
+	return cmd, w.store.RecordRefusal(ctx, cmd)
 }
 
 func (w *site) asksFrom(d time.Duration) {
@@ -208,7 +223,7 @@ func (w *site) serve(t *testing.T, r respond.Responder, change ...func(*respond.
 	cfg := respond.Config{
 		DB: db, Store: w.store, Approvals: w.store, Door: w,
 		Responders: &responders{one: r},
-		StableFor:  30 * time.Millisecond, VerifyFor: 200 * time.Millisecond, VerifyEvery: 5 * time.Millisecond, AlertWithin: 30 * time.Second,
+		StableFor:  30 * time.Millisecond, VerifyFor: 200 * time.Millisecond, VerifyEvery: 5 * time.Millisecond, AlertWithin: 10 * time.Minute,
 	}
 	for _, c := range change {
 		c(&cfg)
@@ -222,7 +237,7 @@ func (w *site) serve(t *testing.T, r respond.Responder, change ...func(*respond.
 	if err := svc.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	s.triage, err = triage.New(triage.Config{Hosts: []string{"nexus"}}, w.store, svc)
+	s.triage, err = triage.New(triage.Config{Hosts: []string{"nexus", "outpost"}}, w.store, svc)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package respond
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
@@ -22,6 +23,21 @@ type durable struct {
 	log  *slog.Logger
 }
 
+// A step whose record cannot be written or read runs again, after 0.2 s, 0.4 s
+// and so on up to 10 s, for some five minutes: a database that is away for a
+// while is not the incident's failure.
+const (
+	retries    = 32
+	retryFirst = 200 * time.Millisecond
+	retryMost  = 10 * time.Second
+)
+
+// passes reports an error that may be gone at the next try: one of the database,
+// and not of what was asked of it.
+func passes(err error) bool {
+	return lifeline.CodeOf(err) == lifeline.CodeStore && !errors.Is(err, lifeline.ErrNoMove) && !errors.Is(err, context.Canceled)
+}
+
 // Run implements lifeline.Steps. DBOS numbers steps in the order in which they
 // are started, so starting them in the order of the call makes a replay match.
 func (d durable) Run(_ context.Context, steps ...lifeline.Step) []lifeline.StepResult {
@@ -29,7 +45,8 @@ func (d durable) Run(_ context.Context, steps ...lifeline.Step) []lifeline.StepR
 	running := make([]<-chan dbos.StepOutcome[string], len(steps))
 	results := make([]lifeline.StepResult, len(steps))
 	for i, step := range steps {
-		outcome, err := dbos.Go(d.wf, guarded(step), dbos.WithStepName(step.Name))
+		outcome, err := dbos.Go(d.wf, guarded(step), dbos.WithStepName(step.Name), dbos.WithStepMaxRetries(retries),
+			dbos.WithStepBaseInterval(retryFirst), dbos.WithStepMaxInterval(retryMost), dbos.WithStepRetryPredicate(passes))
 		if err != nil {
 			results[i].Err = fmt.Errorf("start step %s: %w", step.Name, err)
 			continue
@@ -51,7 +68,8 @@ func (d durable) Run(_ context.Context, steps ...lifeline.Step) []lifeline.StepR
 }
 
 // guarded is the step's work with its panic turned into an error: one
-// incident's defect must not take the others down.
+// incident's defect must not take the others down. Its context knows which step
+// it is, for the events that the step appends: see Once.
 func guarded(step lifeline.Step) dbos.Step[string] {
 	return func(ctx context.Context) (out string, err error) {
 		defer func() {
@@ -59,7 +77,11 @@ func guarded(step lifeline.Step) dbos.Step[string] {
 				err = panicked("step "+step.Name, p)
 			}
 		}()
-		value, err := step.Do(ctx)
+		place, err := placeOf(ctx)
+		if err != nil {
+			return "", err
+		}
+		value, err := step.Do(context.WithValue(ctx, placeKey{}, place))
 		return string(value), err
 	}
 }

@@ -1,12 +1,10 @@
 package respond
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -29,10 +27,13 @@ func (s *Service) remediate(wf dbos.Context, incidentID string) (string, error) 
 	if wf.Err() != nil {
 		return "", err
 	}
-	// No state may be one that only a living process can leave.
+	// No state may be one that only a living process can leave. Without steps: one
+	// that could not be kept may be what failed.
 	s.cfg.Logger.Error("remediation_failed", "incident", incidentID, "error", err)
 	what, _, _ := strings.Cut(err.Error(), "\n") // below it stands where it panicked
-	state, err = w.escalate("Lifeline itself failed: "+what, nil)
+	state, err = s.insist(wf, incidentID, func() (lifeline.State, error) {
+		return s.giveUp(wf, incidentID, "respond", "Lifeline itself failed: "+what, w.notes, w.reports)
+	})
 	return string(state), err
 }
 
@@ -46,26 +47,9 @@ type work struct {
 	placed bool
 	// handled are the approvals that an attempt has waited for.
 	handled map[string]bool
-}
-
-// enter takes one of the places for incidents that are worked, leave gives it
-// back. What waits for a person or for its alert holds none: a morning full of
-// questions must not keep the next incident waiting.
-func (w *work) enter() error {
-	select {
-	case w.places <- struct{}{}:
-		w.placed = true
-		return nil
-	case <-w.wf.Done():
-		return context.Cause(w.wf)
-	}
-}
-
-func (w *work) leave() {
-	if w.placed {
-		<-w.places
-		w.placed = false
-	}
+	// reports are what the responders said so far, and notes what was seen.
+	reports []lifeline.Report
+	notes   notes
 }
 
 // runSafely is run with its panic turned into an error.
@@ -84,8 +68,9 @@ func (w *work) run() (lifeline.State, error) {
 		return inc.State, err
 	}
 	w.steps.host = inc.Target.Host
-	if !inc.AlertFiring {
-		return w.move(lifeline.StateSuperseded, "the alert resolved before the work began")
+	now, state, err := w.ready(1, lifeline.Choice{})
+	if err != nil || state != "" {
+		return state, err
 	}
 	alert, err := do(w.steps, "alert", func(ctx context.Context) (lifeline.Alert, error) {
 		return w.cfg.Store.LatestAlert(ctx, w.id)
@@ -104,13 +89,13 @@ func (w *work) run() (lifeline.State, error) {
 		return w.escalate(choice.Why, nil)
 	}
 
-	if err := w.enter(); err != nil {
-		return "", err
-	}
 	defer w.leave()
-	var reports []lifeline.Report
 	previous := ""
 	for attempt := 1; ; attempt++ {
+		if now, state, err = w.begin(attempt, choice); err != nil || state != "" {
+			return state, err
+		}
+		inc = now.Incident
 		if _, err := w.move(lifeline.StateInvestigating, fmt.Sprintf("attempt %d", attempt)); err != nil {
 			return "", err
 		}
@@ -121,28 +106,39 @@ func (w *work) run() (lifeline.State, error) {
 		}
 		responder, ok := w.cfg.Responders.Responder(choice.Responder)
 		if !ok {
-			return w.escalate(fmt.Sprintf("the configuration changed: %s is not there any more", choice.Responder), reports)
+			return w.escalate(fmt.Sprintf("the configuration changed: %s is not there any more", choice.Responder), w.reports)
 		}
 		changesBefore := inc.Changes
-		report, err := responder.Work(w.wf, w.steps, lifeline.Case{
-			Incident: inc, Alert: alert, Attempt: attempt, Previous: previous, Guidance: choice.Guidance,
-		})
+		c, err := w.theCase(inc, alert, attempt)
 		if err != nil {
 			return "", err
 		}
-		reports = append(reports, report)
+		c.Previous, c.Guidance = previous, choice.Guidance
+		report, halted, err := w.try(responder, choice.Responder, c)
+		if err != nil {
+			return "", err
+		}
+		w.reports = append(w.reports, report)
 		after, err := w.responderEnded(attempt, report)
 		if err != nil {
 			return "", err
 		}
 		inc = after.Incident
+		changed := inc.Changes > changesBefore
 		if !inc.AlertFiring && inc.Changes == 0 && inc.State != lifeline.StateActing {
 			return w.move(lifeline.StateSuperseded, "the alert resolved; nothing was changed")
 		}
 		did := report.Summary
-		if asked := w.unhandled(after.Asked); len(asked) > 0 {
+		switch {
+		case halted != nil && halted.Paused && !changed:
+			return w.escalate(halted.Why, w.reports)
+		case halted != nil && !halted.Paused && !changed && inc.AlertFiring && attempt < w.cfg.MaxAttempts:
+			previous += fmt.Sprintf("Attempt %d by %s: %s The alert fires again.\n", attempt, report.Responder, did)
+			continue
+		}
+		if asked := w.unhandled(after.Asked); len(asked) > 0 && (halted == nil || !halted.Paused) {
 			var end decided
-			if end, err = w.decide(attempt, asked, changesBefore, reports); err != nil || end.then == stop {
+			if end, err = w.decide(attempt, asked, changesBefore, w.reports); err != nil || end.then == stop {
 				return end.state, err
 			}
 			inc, did = end.inc, did+" "+end.says
@@ -158,19 +154,67 @@ func (w *work) run() (lifeline.State, error) {
 		if err != nil {
 			return "", err
 		}
+		w.looked(attempt, well)
 		if well.OK {
-			return w.awaitAlert(inc, reports)
+			return w.awaitAlert(inc, w.reports)
 		}
-		switch {
-		case inc.Changes == changesBefore:
-			return w.escalate("no safe step is left: "+well.Detail, reports)
-		case inc.Changes >= w.cfg.MaxChanges:
-			return w.escalate(fmt.Sprintf("still not well after %d of %d allowed changes: %s", inc.Changes, w.cfg.MaxChanges, well.Detail), reports)
-		case attempt >= w.cfg.MaxAttempts:
-			return w.escalate(fmt.Sprintf("still not well after %d attempts: %s", attempt, well.Detail), reports)
+		if why := w.noMore(attempt, inc, changesBefore, now.Used, halted, well); why != "" {
+			return w.escalate(why, w.reports)
 		}
 		previous += fmt.Sprintf("Attempt %d by %s: %s Afterwards: %s\n", attempt, report.Responder, did, well.Detail)
 	}
+}
+
+// noMore says why no attempt follows on one that did not help; "" if one does.
+// usedBefore counts the changes of the incident's key before the attempt.
+func (w *work) noMore(attempt int, inc lifeline.Incident, changesBefore, usedBefore int, halted *halt, well wellness) string {
+	used := usedBefore + inc.Changes - changesBefore
+	switch {
+	case halted != nil && halted.Paused:
+		return fmt.Sprintf("%s; still not well: %s", halted.Why, well.Detail)
+	case inc.Changes == changesBefore:
+		return "no safe step is left: " + well.Detail
+	case inc.Changes >= w.cfg.MaxChanges:
+		return fmt.Sprintf("still not well after %d of %d allowed changes: %s", inc.Changes, w.cfg.MaxChanges, well.Detail)
+	case used >= w.cfg.MaxChanges:
+		return fmt.Sprintf("still not well after %d of %d allowed changes for the same thing within %s: %s", used, w.cfg.MaxChanges, short(w.cfg.AttemptWindow), well.Detail)
+	case attempt >= w.cfg.MaxAttempts:
+		return fmt.Sprintf("still not well after %d attempts: %s", attempt, well.Detail)
+	}
+	return ""
+}
+
+// theCase is what a responder is given, besides what follows from earlier
+// attempts. What is remembered is looked up for each attempt and kept.
+func (w *work) theCase(inc lifeline.Incident, alert lifeline.Alert, attempt int) (lifeline.Case, error) {
+	return do(w.steps, fmt.Sprintf("case.%d", attempt), func(ctx context.Context) (lifeline.Case, error) {
+		c := lifeline.Case{Incident: inc, Alert: alert, Attempt: attempt}
+		others, err := w.cfg.Store.FiringAlerts(ctx, w.id, lifeline.MaxOthers+1)
+		if err != nil {
+			return c, err
+		}
+		for _, o := range others {
+			if o.Fingerprint != alert.Fingerprint && len(c.Others) < lifeline.MaxOthers {
+				c.Others = append(c.Others, o)
+			}
+		}
+		c.Remedies, err = w.cfg.Store.Remedies(ctx, inc.Key, maxRemedies)
+		return c, err
+	})
+}
+
+// maxRemedies is how many earlier repairs a responder is told about.
+const maxRemedies = 5
+
+// try lets a responder work the case. halted says why the attempt ended early;
+// nil if the responder ended it.
+func (w *work) try(responder Responder, name string, c lifeline.Case) (lifeline.Report, *halt, error) {
+	steps := &watched{work: w}
+	report, err := responder.Work(w.wf, steps, c)
+	if halted, ok := errors.AsType[*halt](err); ok {
+		return lifeline.Report{Responder: name, Claim: lifeline.ClaimNotFixed, Summary: "It was stopped: " + halted.Why + "."}, halted, nil
+	}
+	return report, steps.halt, err
 }
 
 // awaitAlert ends an incident whose probe is well, once the alert agrees.
@@ -229,9 +273,7 @@ func (w *work) move(to lifeline.State, reason string) (lifeline.State, error) {
 	inc, err := do(w.steps, "move."+string(to), func(ctx context.Context) (lifeline.Incident, error) {
 		inc, err := w.cfg.Store.MoveIncident(ctx, w.id, to, "respond", reason)
 		if err == nil && to.Ended() {
-			w.cfg.Logger.Info("incident_ended", "incident", w.id, "state", to, "host", inc.Target.Host, "reason", reason,
-				"duration_seconds", inc.UpdatedAt.Sub(inc.OpenedAt).Seconds())
-			w.cfg.OnEnd(inc)
+			w.ended(inc)
 		}
 		return inc, err
 	})
@@ -272,84 +314,19 @@ func (w *work) unhandled(asked []lifeline.Approval) (fresh []lifeline.Approval) 
 	return fresh
 }
 
-// handover is the Data of an EventEscalated: what a person needs besides the
-// timeline and the commands, which are on record.
-type handover struct {
-	Reason string `json:"reason"`
-	// Next says what to look at, the newest report's view first.
-	Next    []string          `json:"next"`
-	Reports []lifeline.Report `json:"reports"`
-	// Refused and Unknown are the commands that a person should know about.
-	Refused []string `json:"refused"`
-	Unknown []string `json:"unknown"`
-}
-
-// escalate hands the incident to a person with the whole case.
-func (w *work) escalate(reason string, reports []lifeline.Report) (lifeline.State, error) {
-	if len(reports) > 0 {
-		if err := w.lastWords(); err != nil {
-			return "", err
-		}
-	}
-	_, err := do(w.steps, "handover", func(ctx context.Context) (bool, error) {
-		commands, err := w.cfg.Store.Commands(ctx, w.id)
-		if err != nil {
-			return false, err
-		}
-		h := handover{Reason: reason, Reports: reports, Next: []string{}, Refused: []string{}, Unknown: []string{}}
-		for _, r := range slices.Backward(reports) {
-			if r.Next != "" && !slices.Contains(h.Next, r.Next) {
-				h.Next = append(h.Next, r.Next)
-			}
-		}
-		for _, c := range commands {
-			switch c.Outcome {
-			case lifeline.OutcomeRefused:
-				h.Refused = append(h.Refused, fmt.Sprintf("%s: %s (%s)", c.Host, c.Command, c.Reason))
-			case lifeline.OutcomeUnknown, lifeline.OutcomeTimedOut, "":
-				h.Unknown = append(h.Unknown, fmt.Sprintf("%s: %s (%s)", c.Host, c.Canonical, cmp.Or(c.Error, "no result on record")))
-			}
-		}
-		return true, w.event(ctx, lifeline.EventEscalated, "respond", reason, h)
-	})
-	if err != nil {
-		return "", err
-	}
-	return w.move(lifeline.StateEscalated, reason)
-}
-
-// lastWords puts the newest log lines of the target on record: what it said
-// after the last attempt is what a person looks for first.
-func (w *work) lastWords() error {
-	_, err := do(w.steps, "last_words", func(ctx context.Context) (bool, error) {
-		inc, err := w.cfg.Store.Incident(ctx, w.id)
-		if err != nil {
-			return false, err
-		}
-		return true, tool.LastWords(ctx, w.cfg.Door, tool.Probe{IncidentID: w.id, Actor: "respond", Target: inc.Target})
-	})
-	return err
-}
-
-// noTarget says why nobody can work the incident.
-func noTarget(a lifeline.Alert) string {
-	named := ""
-	for _, label := range []string{"host", "hostname", "nodename", "node", "instance"} {
-		if v := a.Labels[label]; v != "" {
-			named = fmt.Sprintf(" (its label %s is %q)", label, v)
-			break
-		}
-	}
-	return fmt.Sprintf("the alert %s names no host that is configured%s: add the host to hosts, or map the label's value under targets.hosts", a.Name, named)
-}
-
-// event appends one entry to the incident's timeline.
+// event appends one entry to the incident's timeline, in a step: once, also if
+// the step runs again.
 func (w *work) event(ctx context.Context, kind lifeline.EventKind, actor, text string, data any) error {
 	raw, err := json.Marshal(data)
 	if err != nil {
 		return fmt.Errorf("encode the details of %s: %w", kind, err)
 	}
-	return w.cfg.Store.AppendEvent(ctx, lifeline.Event{IncidentID: w.id, Kind: kind, Actor: actor, Text: text, Data: raw})
+	e := lifeline.Event{IncidentID: w.id, Kind: kind, Actor: actor, Text: text, Data: raw}
+	key := onceKey(ctx, e)
+	if key == "" {
+		return fmt.Errorf("the event %s does not belong to a step", kind)
+	}
+	return w.cfg.Store.AppendEventOnce(ctx, key, e)
 }
 
 var _ tool.Runner = Door(nil)

@@ -263,8 +263,8 @@ func (tx *writeTx) useApproval(ctx context.Context, cmd lifeline.Command) error 
 	if err != nil {
 		return err
 	}
-	if !inc.AlertFiring {
-		return refused(lifeline.RuleApproval, "", "the alert has resolved: nothing is left to repair")
+	if !inc.AlertFiring { // a read under an approval: a change was refused before
+		return refused(lifeline.RuleResolved, "", "the alert has resolved: nothing is left to repair")
 	}
 	if err := unusable(a, cmd.Digest, tx.now); err != nil {
 		return err

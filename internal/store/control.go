@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"lifeline"
@@ -133,19 +134,41 @@ func (s *Store) checkChange(ctx context.Context, tx *writeTx, cmd lifeline.Comma
 	if cmd.IncidentID == "" {
 		return nil // a person at the terminal decides about each change
 	}
+	inc, err := incidentByID(ctx, tx, cmd.IncidentID)
+	switch {
+	case lifeline.CodeOf(err) == lifeline.CodeNotFound && cmd.ApprovalID != "":
+		return nil // the approval is for another incident: useApproval says so
+	case err != nil:
+		return err
+	case inc.State.Ended():
+		return refused(lifeline.RuleResolved, "lifeline incidents show "+inc.ID, "the incident is %s: nothing is changed for it any more", inc.State)
+	case !inc.AlertFiring:
+		return refused(lifeline.RuleResolved, "", "the alert has resolved: nothing is left to repair")
+	}
 	if err := tx.checkMaintenance(ctx, cmd); err != nil {
 		return err
 	}
-	return tx.checkLimits(ctx, cmd, limits)
+	return tx.checkLimits(ctx, inc.Key, cmd, limits)
 }
 
-func (tx *writeTx) checkLimits(ctx context.Context, cmd lifeline.Command, limits lifeline.Limits) error {
+func (tx *writeTx) checkLimits(ctx context.Context, key string, cmd lifeline.Command, limits lifeline.Limits) error {
 	made, err := tx.changes(ctx, cmd.IncidentID, cmd.Host, tx.now)
+	if err != nil {
+		return err
+	}
+	if limits.PerKey > 0 && limits.PerKeyWindow > 0 {
+		// As countChanges, those after the clock's time count too.
+		err = tx.QueryRowContext(ctx, changesOf+` IN (SELECT id FROM incidents WHERE key = $1) AND c.intent_at > $2`,
+			key, micros(tx.now.Add(-limits.PerKeyWindow))).Scan(&made.Key)
+	}
 	switch {
 	case err != nil:
 		return err
 	case limits.PerIncident > 0 && made.Incident >= limits.PerIncident:
 		return refused(lifeline.RuleBudget, "", "this incident has made %d of its %d changes (respond.max_changes)", made.Incident, limits.PerIncident)
+	case limits.PerKey > 0 && made.Key >= limits.PerKey:
+		return refused(lifeline.RuleBudget, "", "%d of %d changes were made for the same thing within %s (respond.max_changes, respond.attempt_window): a person should look for the cause",
+			made.Key, limits.PerKey, span(limits.PerKeyWindow))
 	case limits.PerHostHour > 0 && made.HostHour >= limits.PerHostHour:
 		return refused(lifeline.RuleBudget, "", "%d of %d changes were made on %s within an hour (respond.max_changes_per_host_hour): wait, or make the change yourself with lifeline exec",
 			made.HostHour, limits.PerHostHour, cmd.Host)
@@ -156,10 +179,23 @@ func (tx *writeTx) checkLimits(ctx context.Context, cmd lifeline.Command, limits
 	return nil
 }
 
+// span is a duration for a person: 6h, not 6h0m0s.
+func span(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
 // Changes counts the changes of incidents that were let through and may have
 // happened.
 type Changes struct {
 	Incident int `json:"-"`
+	Key      int `json:"-"`
 	HostHour int `json:"host_hour"`
 	Day      int `json:"day"`
 }

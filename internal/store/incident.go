@@ -202,7 +202,7 @@ func (s *Store) MoveIncident(ctx context.Context, id string, to lifeline.State, 
 
 func (tx *writeTx) move(ctx context.Context, inc *lifeline.Incident, to lifeline.State, actor, reason string) error {
 	if !lifeline.CanMove(inc.State, to) {
-		return fmt.Errorf("the incident is %s, and no move leads from there to %s", inc.State, to)
+		return fmt.Errorf("the incident is %s: %w to %s", inc.State, lifeline.ErrNoMove, to)
 	}
 	from := inc.State
 	_, err := tx.ExecContext(ctx, `UPDATE incidents SET state = $1, reason = $2, updated_at = $3 WHERE id = $4 AND state = $5`,

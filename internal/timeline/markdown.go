@@ -10,13 +10,6 @@ import (
 	"lifeline/internal/escape"
 )
 
-// handover is what the responder service puts into an EventEscalated.
-type handover struct {
-	Reason  string            `json:"reason"`
-	Next    []string          `json:"next"`
-	Reports []lifeline.Report `json:"reports"`
-}
-
 // CaseMarkdown is the case as a person takes it over: why, what to look at
 // next, what was seen, tried and refused, and the whole timeline.
 func CaseMarkdown(inc lifeline.Incident, alerts []lifeline.Alert, events []lifeline.Event, commands []lifeline.Command) string {
@@ -28,13 +21,13 @@ func CaseMarkdown(inc lifeline.Incident, alerts []lifeline.Alert, events []lifel
 	if inc.Reason != "" {
 		fmt.Fprintf(&b, "- why it stands here: %s\n", inline(inc.Reason))
 	}
-	h := lastHandover(events)
-	if len(h.Next) > 0 {
-		b.WriteString("\n## Look at this next\n\n")
-		for _, n := range h.Next {
-			fmt.Fprintf(&b, "- %s\n", inline(n))
-		}
+	h, _ := LastHandover(events)
+	listSection(&b, "Look at this next", h.Next)
+	if h.Verification != "" {
+		fmt.Fprintf(&b, "\n## The newest verification\n\n%s\n", inline(h.Verification))
 	}
+	seenSection(&b, h.Seen)
+	listSection(&b, "Nobody knows how these ended", h.Unknown)
 	if len(h.Reports) > 0 {
 		b.WriteString("\n## What the responders say\n\n")
 		for i, r := range h.Reports {
@@ -43,7 +36,8 @@ func CaseMarkdown(inc lifeline.Incident, alerts []lifeline.Alert, events []lifel
 	}
 	commandSection(&b, "Tried: changes that were let through", commands, func(c lifeline.Command) bool { return !c.IntentAt.IsZero() && c.Class != "read" })
 	commandSection(&b, "Refused", commands, func(c lifeline.Command) bool { return c.Outcome == lifeline.OutcomeRefused })
-	commandSection(&b, "Seen: reads", commands, func(c lifeline.Command) bool { return !c.IntentAt.IsZero() && c.Class == "read" })
+	listSection(&b, "Earlier incidents of the same thing", h.Past)
+	commandSection(&b, "Every read, with what it showed", commands, func(c lifeline.Command) bool { return !c.IntentAt.IsZero() && c.Class == "read" })
 	if len(alerts) > 0 {
 		a := alerts[len(alerts)-1]
 		raw, _ := json.MarshalIndent(a, "", "  ") // a map of strings always encodes
@@ -56,19 +50,46 @@ func CaseMarkdown(inc lifeline.Incident, alerts []lifeline.Alert, events []lifel
 	return b.String()
 }
 
-func lastHandover(events []lifeline.Event) handover {
-	var last handover
+// LastHandover is the newest handover on a timeline; false if there is none.
+func LastHandover(events []lifeline.Event) (last lifeline.Handover, found bool) {
 	for _, e := range events {
 		if e.Kind != lifeline.EventEscalated {
 			continue
 		}
-		var h handover
+		var h lifeline.Handover
 		if json.Unmarshal(e.Data, &h) != nil {
-			h = handover{} // nothing of one that is half readable
+			h = lifeline.Handover{} // nothing of one that is half readable
 		}
-		last = h
+		last, found = h, true
 	}
-	return last
+	return last, found
+}
+
+// listSection prints texts, one on a line, unless there are none.
+func listSection(b *strings.Builder, title string, texts []string) {
+	if len(texts) == 0 {
+		return
+	}
+	fmt.Fprintf(b, "\n## %s\n\n", title)
+	for _, t := range texts {
+		fmt.Fprintf(b, "- %s\n", inline(t))
+	}
+}
+
+// seenSection prints what was seen: the first line of each says what, and the
+// others are what it showed.
+func seenSection(b *strings.Builder, seen []string) {
+	if len(seen) == 0 {
+		return
+	}
+	b.WriteString("\n## What was seen\n\n")
+	for _, s := range seen {
+		what, shown, _ := strings.Cut(s, "\n")
+		fmt.Fprintf(b, "- %s\n", inline(what))
+		if shown != "" {
+			b.WriteString(fence(escape.Text(shown)))
+		}
+	}
 }
 
 func commandSection(b *strings.Builder, title string, commands []lifeline.Command, want func(lifeline.Command) bool) {
@@ -83,7 +104,11 @@ func commandSection(b *strings.Builder, title string, commands []lifeline.Comman
 		}
 		fmt.Fprintf(b, "- %s: %s, asked by %s: %s", inline(c.Host), code(asRun(c)), inline(c.Actor), inline(Outcome(c)))
 		if c.Outcome == lifeline.OutcomeRefused {
-			fmt.Fprintf(b, " (%s)", inline(c.Reason))
+			fmt.Fprintf(b, " (%s", inline(c.Reason))
+			if c.Rule != "" {
+				fmt.Fprintf(b, "; rule %s", inline(c.Rule))
+			}
+			b.WriteString(")")
 		}
 		b.WriteString("\n")
 		if out := folded(c); out != "" {

@@ -185,7 +185,10 @@ func TestCaseMarkdown(t *testing.T) {
 		{At: opened(), Kind: lifeline.EventEscalated, Data: handover(t, map[string]any{"next": []string{"an older case"}})},
 		{At: opened().Add(time.Minute), Actor: "respond", Kind: lifeline.EventEscalated, Text: "handed over", Data: handover(t, map[string]any{
 			"reason": "still not well", "next": []string{"- look at `docker logs`"},
-			"reports": []lifeline.Report{{Responder: "model:m", Claim: "fi*ed", Summary: "I [did](http://x) &#8238; it"}},
+			"reports":      []lifeline.Report{{Responder: "model:m", Claim: "fi*ed", Summary: "I [did](http://x) &#8238; it"}},
+			"verification": "after attempt 1: not well: <exited>", "seen": []string{"after attempt 1: not well: <exited>", "atlas: docker logs jukebox (exit status 0):\nit ended\n```\x1b[2J"},
+			"unknown": []string{"atlas: docker start jukebox (no result on record)"},
+			"past":    []string{"inc_0: resolved: `docker start jukebox`"},
 		})},
 	}
 	got := timeline.CaseMarkdown(incident(), []lifeline.Alert{{Name: "older"}, alert}, events, commands())
@@ -199,6 +202,22 @@ func TestCaseMarkdown(t *testing.T) {
 
 - \- look at \` + "`docker logs\\`" + `
 
+## The newest verification
+
+after attempt 1: not well: \<exited\>
+
+## What was seen
+
+- after attempt 1: not well: \<exited\>
+- atlas: docker logs jukebox (exit status 0):
+` + "````" + `
+it ended
+` + "```\\x1b[2J\n````" + `
+
+## Nobody knows how these ended
+
+- atlas: docker start jukebox (no result on record)
+
 ## What the responders say
 
 1. model:m claims fi\*ed: I \[did\](http://x) \&\#8238; it
@@ -209,9 +228,13 @@ func TestCaseMarkdown(t *testing.T) {
 
 ## Refused
 
-- atlas: ` + "`rm -rf /*_[x](y)`" + `, asked by model:m: refused (rm \<deletes\>)
+- atlas: ` + "`rm -rf /*_[x](y)`" + `, asked by model:m: refused (rm \<deletes\>; rule catalogue)
 
-## Seen: reads
+## Earlier incidents of the same thing
+
+- inc\_0: resolved: \` + "`docker start jukebox\\`" + `
+
+## Every read, with what it showed
 
 - atlas: ` + "`docker ps`" + `, asked by model:m: exited 0 (queue 1ms, connect 20ms, run 2ms)
 ` + "```" + `
@@ -249,7 +272,7 @@ func TestCaseMarkdown(t *testing.T) {
 func TestBareCaseMarkdown(t *testing.T) {
 	got := timeline.CaseMarkdown(lifeline.Incident{State: lifeline.StateOpen}, nil,
 		[]lifeline.Event{{Kind: lifeline.EventEscalated, Data: json.RawMessage(`{"next": ["x"], "reports": 7}`)}}, nil)
-	for _, heading := range []string{"Look at this next", "Refused", "Newest alert", "Seen"} {
+	for _, heading := range []string{"Look at this next", "Refused", "Newest alert", "Every read", "What was seen", "verification", "Nobody knows", "Earlier incidents"} {
 		if strings.Contains(got, heading) {
 			t.Errorf("a section without content: %s", heading)
 		}

@@ -261,7 +261,7 @@ func approvalAfterResolved(t *testing.T, open Open) {
 	s.receive(gone("approved", "f"))
 	wantRefused(t, s.decide(pending, true), lifeline.RuleApproval, "the alert has resolved")
 	_, err := s.RecordIntent(t.Context(), under(approved), lifeline.Limits{})
-	wantRefused(t, err, lifeline.RuleApproval, "the alert has resolved")
+	wantRefused(t, err, lifeline.RuleResolved, "the alert has resolved")
 	s.sound()
 }
 

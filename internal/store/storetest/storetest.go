@@ -74,6 +74,13 @@ func Run(t *testing.T, open Open) {
 		{"an outbox that fails", outboxFails},
 		{"one process sends to a channel", channelLease},
 		{"the outbox at the same time", outboxConcurrent},
+		{"events that are appended once", onceEvents},
+		{"an incident that waits says why", explained},
+		{"an incident is not changed after its alert", unchangedAfter},
+		{"intent of a change is bounded by its key", keyLimit},
+		{"history", history},
+		{"remedies", remedies},
+		{"open incidents and stray approvals", openIncidents},
 		{"nothing there", nothingThere},
 		{"closed", closed},
 	} {
