@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"lifeline"
 )
@@ -13,6 +14,11 @@ import (
 // maxTogether bounds the alerts of the calls that share a transaction: everybody
 // else who writes waits for it. A call with more alerts has one of its own.
 const maxTogether = 2000
+
+// togetherMost bounds a shared transaction: nobody who waits for it can.
+const togetherMost = time.Minute
+
+var errTooLong = fmt.Errorf("it did not end within %s", togetherMost)
 
 // errNotTaken is the error of a call whose transaction ended in a panic.
 var errNotTaken = errors.New("the alerts were not taken: a defect of Lifeline")
@@ -145,7 +151,8 @@ func (s *Store) commit(batch []*delivery) {
 // does not begin or commit is the same for all of them.
 func (s *Store) together(batch []*delivery) bool {
 	// Who gives up meanwhile gives up for itself only.
-	ctx := context.WithoutCancel(batch[0].ctx)
+	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(batch[0].ctx), togetherMost, errTooLong)
+	defer cancel()
 	receipts, worked, err := s.receiveAll(ctx, batch...)
 	if err != nil && !worked {
 		return false
