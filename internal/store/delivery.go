@@ -18,11 +18,6 @@ const maxTogether = 2000
 // togetherMost bounds a shared transaction: nobody who waits for it can.
 const togetherMost = time.Minute
 
-var errTooLong = fmt.Errorf("it did not end within %s", togetherMost)
-
-// errNotTaken is the error of a call whose transaction ended in a panic.
-var errNotTaken = errors.New("the alerts were not taken: a defect of Lifeline")
-
 // delivery is one call of ReceiveAlerts.
 type delivery struct {
 	ctx              context.Context // of the call, which waits for its end
@@ -129,7 +124,7 @@ func (s *Store) commit(batch []*delivery) {
 			select {
 			case <-d.done:
 			default:
-				d.end(nil, failed(d.what(), errNotTaken, ""))
+				d.end(nil, failed(d.what(), errors.New("a defect of Lifeline ended it"), ""))
 			}
 		}
 		s.deliveries.mu.Lock()
@@ -151,7 +146,8 @@ func (s *Store) commit(batch []*delivery) {
 // does not begin or commit is the same for all of them.
 func (s *Store) together(batch []*delivery) bool {
 	// Who gives up meanwhile gives up for itself only.
-	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(batch[0].ctx), togetherMost, errTooLong)
+	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(batch[0].ctx), togetherMost,
+		fmt.Errorf("it did not end within %s", togetherMost))
 	defer cancel()
 	receipts, worked, err := s.receiveAll(ctx, batch...)
 	if err != nil && !worked {

@@ -105,6 +105,7 @@ func TestRoutesAreChecked(t *testing.T) {
 	for says, cfg := range map[string]triage.Config{
 		"end it with /":                         {Routes: []triage.Route{{Match: triage.Match{Alert: "/x"}}}},
 		"match.source: /(/":                     {Routes: []triage.Route{{Match: triage.Match{Source: "/(/"}}}},
+		"unexpected )":                          {Routes: []triage.Route{{Match: triage.Match{Alert: "/a)(b/"}}}},
 		"match.labels.a":                        {Routes: []triage.Route{{Match: triage.Match{Labels: map[string]string{"a": "/["}}}}},
 		`triage.routes[0].target.host: no host`: {Hosts: []string{"atlas"}, Routes: []triage.Route{{Target: triage.RouteTarget{Host: "atlass"}}}},
 		"need a window":                         {Damping: lifeline.Damping{StormAfter: 1}},
