@@ -26,7 +26,8 @@ func newAuditVerify(g *globals) *cobra.Command {
 		Use:   "verify",
 		Short: "Say whether the record is what Lifeline wrote, and name the first row that is not",
 		Long: `Check every event against the chain of hashes, the chain against its sealed end,
-and every alert, incident, command, approval and pause against its events.
+and every alert, incident, command, approval, pause and maintenance window against
+its events.
 
 It prints the head of the record, SEQ:HASH. Keep it where whoever can write the
 database cannot reach, and compare it later with --head: that finds an older

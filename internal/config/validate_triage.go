@@ -57,7 +57,7 @@ func (v *validator) pattern(field, text string) {
 		v.complain(field, fmt.Sprintf("%q begins a regular expression: end it with / as well", text), "")
 		return
 	}
-	if _, err := regexp.Compile(`\A(?:` + inner + `)\z`); err != nil {
+	if _, err := regexp.Compile(inner); err != nil {
 		v.complain(field, fmt.Sprintf("%s is not a regular expression: %v", text, err), "")
 	}
 }

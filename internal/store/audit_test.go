@@ -350,6 +350,49 @@ func TestBackfill(t *testing.T) {
 	}
 }
 
+// What fires when a database is migrated fires afterwards, and ends when the
+// last of it does.
+func TestFiringIsMigrated(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lifeline.db")
+	first(t, path)
+	db, err := sql.Open("sqlite", "file:"+path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, statement := range []string{
+		`INSERT INTO alerts (id, incident_id, fingerprint, status, received_at, alert) VALUES ('alr_2', 'inc_1', 'g', 'firing', 6, '{"name":"g"}')`,
+		`INSERT INTO alerts (id, incident_id, fingerprint, status, received_at, alert) VALUES ('alr_3', 'inc_1', 'h', 'firing', 7, '{"name":"h"}')`,
+		`INSERT INTO alerts (id, incident_id, fingerprint, status, received_at, alert) VALUES ('alr_4', 'inc_1', 'h', 'resolved', 8, '{"name":"h"}')`,
+		`INSERT INTO alerts (id, incident_id, fingerprint, status, received_at, alert) VALUES ('alr_5', NULL, 't', 'firing', 9, '{"name":"t"}')`,
+	} {
+		if _, err := db.ExecContext(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	db.Close()
+	s := openAt(t, path, store.Options{})
+	var told []string
+	resolved := func(_ context.Context, _ *sql.Tx, inc lifeline.Incident) error {
+		told = append(told, inc.ID)
+		return nil
+	}
+	for i, fingerprint := range []string{"g", "f"} {
+		firing, err := s.FiringAlerts(t.Context(), "inc_1", 0)
+		if err != nil || len(firing) != 2-i || len(told) != 0 {
+			t.Errorf("firing: %+v, %v; told about %v", firing, err, told)
+		}
+		a := alert("k")
+		a[0].Fingerprint, a[0].Status = fingerprint, lifeline.AlertResolved
+		receipts, err := s.ReceiveAlerts(t.Context(), a, nothing, resolved)
+		if err != nil || receipts[0].Result != lifeline.ReceiptResolved || receipts[0].IncidentID != "inc_1" {
+			t.Fatalf("%+v, %v", receipts, err)
+		}
+	}
+	if diff := cmp.Diff([]string{"inc_1"}, told); diff != "" {
+		t.Errorf("told (-want +got):\n%s", diff)
+	}
+}
+
 // first makes a database as the first version left it.
 func first(t *testing.T, path string) {
 	t.Helper()

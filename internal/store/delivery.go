@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"lifeline"
 )
@@ -14,8 +15,8 @@ import (
 // else who writes waits for it. A call with more alerts has one of its own.
 const maxTogether = 2000
 
-// errNotTaken is the error of a call whose transaction ended in a panic.
-var errNotTaken = errors.New("the alerts were not taken: a defect of Lifeline")
+// togetherMost bounds a shared transaction: nobody who waits for it can.
+const togetherMost = time.Minute
 
 // delivery is one call of ReceiveAlerts.
 type delivery struct {
@@ -123,7 +124,7 @@ func (s *Store) commit(batch []*delivery) {
 			select {
 			case <-d.done:
 			default:
-				d.end(nil, failed(d.what(), errNotTaken, ""))
+				d.end(nil, failed(d.what(), errors.New("a defect of Lifeline ended it"), ""))
 			}
 		}
 		s.deliveries.mu.Lock()
@@ -145,7 +146,9 @@ func (s *Store) commit(batch []*delivery) {
 // does not begin or commit is the same for all of them.
 func (s *Store) together(batch []*delivery) bool {
 	// Who gives up meanwhile gives up for itself only.
-	ctx := context.WithoutCancel(batch[0].ctx)
+	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(batch[0].ctx), togetherMost,
+		fmt.Errorf("it did not end within %s", togetherMost))
+	defer cancel()
 	receipts, worked, err := s.receiveAll(ctx, batch...)
 	if err != nil && !worked {
 		return false

@@ -22,11 +22,11 @@ func newPattern(s string) (pattern, error) {
 	if !closed || inner == "" {
 		return pattern{}, fmt.Errorf("%q begins a regular expression: end it with / as well", s)
 	}
-	re, err := regexp.Compile(`\A(?:` + inner + `)\z`)
-	if err != nil {
+	if _, err := regexp.Compile(inner); err != nil { // "a)(b" would be one with what is put around it
 		return pattern{}, fmt.Errorf("%s: %w", s, err)
 	}
-	return pattern{re: re}, nil
+	re, err := regexp.Compile(`\A(?:` + inner + `)\z`)
+	return pattern{re: re}, err
 }
 
 func (p pattern) matches(s string) bool {
