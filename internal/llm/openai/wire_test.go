@@ -12,10 +12,10 @@ import (
 // older one only.
 func TestNameOfTheLimit(t *testing.T) {
 	for url, want := range map[string]string{
-		"":                                         `"max_completion_tokens":7`,
-		"https://api.openai.com/v1":                `"max_completion_tokens":7`,
-		"https://x.openai.azure.com/openai/v1":     `"max_completion_tokens":7`,
-		"http://127.0.0.1:11434/v1":                `"max_tokens":7`,
+		"":                                     `"max_completion_tokens":7`,
+		"https://api.openai.com/v1":            `"max_completion_tokens":7`,
+		"https://x.openai.azure.com/openai/v1": `"max_completion_tokens":7`,
+		"http://127.0.0.1:11434/v1":            `"max_tokens":7`,
 		"https://api.openai.com.example.net:80/v1": `"max_tokens":7`,
 	} {
 		c, err := New(Config{APIKey: "k", BaseURL: url, Model: "m", MaxTokens: 7})
