@@ -101,6 +101,10 @@ func TestConversation(t *testing.T) {
 	if diff := cmp.Diff(wantTools, got[0].Tools); diff != "" {
 		t.Errorf("tools (-want +got):\n%s", diff)
 	}
+	// The place that the turn before marked is marked again: it is where the cache ends.
+	if n := strings.Count(string(got[1].Body), `"cache_control"`); n != 3 || !got[1].Messages[0].Blocks[0].Cached {
+		t.Errorf("%d marks for the cache: %s", n, got[1].Body)
+	}
 	sent := got[1].Messages[1].Blocks
 	wantBlock := `{"type":"thinking","thinking":"let me see","signature":"c2lnbmF0dXJl"}`
 	if !sameJSON(t, string(sent[0].Raw), wantBlock) {
