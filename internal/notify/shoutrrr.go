@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/nicholas-fedor/shoutrrr/pkg/router"
 	"github.com/nicholas-fedor/shoutrrr/pkg/services/chat/matrix"
@@ -18,6 +19,8 @@ import (
 	"lifeline/internal/escape"
 )
 
+const abandonAfter = 15 * time.Minute
+
 // Sender sends messages through shoutrrr: one URL for each channel.
 type Sender struct {
 	lines map[string]*outlet
@@ -26,7 +29,9 @@ type Sender struct {
 }
 
 // outlet is one channel. free holds a value while no message is being sent:
-// shoutrrr cannot be interrupted, and one that hangs must not become many.
+// shoutrrr cannot be interrupted, and one that hangs must not become many. One
+// that hangs for abandonAfter is left to itself: not all of shoutrrr's services
+// end by themselves, and the channel may work again.
 type outlet struct {
 	url  string
 	free chan struct{}
@@ -84,12 +89,15 @@ func (s *Sender) Send(ctx context.Context, channel string, m Message) error {
 		return fmt.Errorf("an earlier message is still being sent: %w", context.Cause(ctx))
 	}
 	sent := make(chan error, 1)
+	release := sync.OnceFunc(func() { out.free <- struct{}{} })
+	abandon := time.AfterFunc(abandonAfter, release)
 	s.under.Go(func() {
 		defer func() {
 			if p := recover(); p != nil { // not our code
 				sent <- fmt.Errorf("the library for %s failed: %v", service(out.url), p)
 			}
-			out.free <- struct{}{}
+			abandon.Stop()
+			release()
 		}()
 		sent <- send(out.url, m)
 	})
