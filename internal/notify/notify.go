@@ -211,7 +211,7 @@ func (n *Notifier) loop(ctx context.Context, event string, every time.Duration, 
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	failing := false
-	for {
+	for ctx.Err() == nil {
 		err := look(ctx)
 		if err != nil && !failing && ctx.Err() == nil {
 			n.cfg.Logger.Error(event, "error", err)

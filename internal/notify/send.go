@@ -68,7 +68,7 @@ func (s *sender) look(ctx context.Context) error {
 		return err
 	}
 	for _, p := range plan(now, waiting, s.channel.Quiet, s.storm) {
-		if !s.window.free(time.Now()) {
+		if ctx.Err() != nil || !s.window.free(time.Now()) {
 			return nil
 		}
 		if mine, err := s.lease(ctx); err != nil || !mine {
