@@ -16,5 +16,6 @@
 //  7. shellpolicy: may this command run? Pure, no I/O.
 //  8. sshpool: runs it, over one connection per host.
 //  9. internal/respond verifies: did the service really come back?
-//  10. internal/timeline: everyone saw each step.
+//  10. internal/timeline, internal/notify and internal/web: everyone saw each
+//     step, where they are.
 package lifeline

@@ -39,7 +39,14 @@ func (a *App) newNotifier(metrics *metrics) error {
 	if err != nil {
 		return err
 	}
-	a.ends = append(a.ends, sender.Close)
+	a.ends = append(a.ends, func(ctx context.Context) error {
+		soon, cancel := context.WithTimeout(ctx, 2*time.Second)
+		defer cancel()
+		if err := sender.Close(soon); err != nil { // it is told again after the next start
+			a.log.Warn("notification_left_under_way", "error", err)
+		}
+		return nil
+	})
 	channels := map[string]notify.Channel{}
 	for name, ch := range a.cfg.Notify.Channels {
 		if channels[name], err = channelOf(ch); err != nil {

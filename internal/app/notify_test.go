@@ -3,12 +3,16 @@ package app
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"lifeline"
 	"lifeline/internal/config"
@@ -159,5 +163,40 @@ func TestRedactorKnowsTheChannels(t *testing.T) {
 	text, n := newRedactor(cfg).Text("alerts: hunter2secret was rejected")
 	if n != 1 || strings.Contains(text, "hunter2") || !strings.HasPrefix(text, "alerts: ") {
 		t.Errorf("%d: %s", n, text)
+	}
+}
+
+// What waits is a metric, a channel without messages too.
+func TestMessagesAreCounted(t *testing.T) {
+	a, _ := asked(t, time.Hour, "")
+	at, err := a.store.NotificationCursor(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.store.QueueNotifications(t.Context(), at, at+1, []lifeline.Notification{{Channel: "phone", Kind: lifeline.NotifyOpened, Title: "x"}}); err != nil {
+		t.Fatal(err)
+	}
+	m := newMetrics()
+	m.notified("phone", "sent")
+	m.notified("phone", "sent")
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(outboxGauge{a.store, []string{"chat", "phone"}}, m.messages)
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, f := range families {
+		for _, metric := range f.GetMetric() {
+			line := f.GetName()
+			for _, l := range metric.GetLabel() {
+				line += " " + l.GetValue()
+			}
+			got = append(got, fmt.Sprint(line, " ", metric.GetGauge().GetValue()+metric.GetCounter().GetValue()))
+		}
+	}
+	want := []string{"lifeline_notifications_total phone sent 2", "lifeline_notifications_waiting chat 0", "lifeline_notifications_waiting phone 1"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

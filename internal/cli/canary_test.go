@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/hex"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -65,11 +68,22 @@ func TestSecretsDoNotLeave(t *testing.T) {
 			},
 		})
 	}
+	const ownChat = "password-of-the-chat-1231"
+	told := make(chan string, 10)
+	chat := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		told <- r.Header.Get("Title") + "\n" + string(body)
+		io.WriteString(w, "{}")
+	}))
+	defer chat.Close()
+	t.Setenv("LIFELINE_TEST_CHAT", "ntfy://ann:"+ownChat+"@"+strings.TrimPrefix(chat.URL, "http://")+"/topic?scheme=http")
+	canaries["the password of a channel, in an alert"] = ownChat
 	last := make(chan struct{})
 	see := func(command string) llmtest.Block {
 		return llmtest.Call("execute_safe_command", map[string]any{"host": "nexus", "command": command})
 	}
-	s := startService(t, world, "text", "policy: {rules: [{program: docker, args: [inspect], decision: allow, reason: a test of what it would show}]}",
+	s := startService(t, world, "text", "policy: {rules: [{program: docker, args: [inspect], decision: allow, reason: a test of what it would show}]}\n"+
+		"notify: {channels: {chat: {url_env: LIFELINE_TEST_CHAT}}, routes: [{channels: chat, events: [opened, repaired]}]}",
 		llmtest.Say(llmtest.Call("gather_logs", map[string]any{"host": "nexus", "container": "web"}), see("docker inspect web"),
 			see("docker ps --all --no-trunc"), see("docker top web"), see("docker logs --tail 3 web | head -c 4096")),
 		llmtest.Say(llmtest.Call("restart_service", map[string]any{"host": "nexus", "container": "web"})),
@@ -84,12 +98,16 @@ func TestSecretsDoNotLeave(t *testing.T) {
 	labels := map[string]string{"api_token": canaries["a label of an alert"]}
 	annotations := map[string]string{
 		"summary":     "web is down, its password=" + canaries["an annotation of an alert"] + " was rejected",
-		"description": "see https://ops:" + canaries["a link of an alert's annotation"] + "@wiki/x, or post with " + ownToken,
+		"description": "see https://ops:" + canaries["a link of an alert's annotation"] + "@wiki/x, or post with " + ownToken + " to " + ownChat,
 	}
 	s.post(t, lifeline.AlertFiring, labels, annotations)
 	<-last
 	s.post(t, lifeline.AlertResolved, labels, annotations)
 	s.log.until(t, `incident_ended incident=\S+ state=(\S+)`)
+	messages := ""
+	for !strings.Contains(messages, "Repaired: ContainerDown") {
+		messages += <-told
+	}
 
 	shown := map[string]string{
 		"incidents":                 s.command(t, "incidents"),
@@ -112,6 +130,7 @@ func TestSecretsDoNotLeave(t *testing.T) {
 	}
 	s.stop()
 	shown["the log"] = s.log.String()
+	shown["the messages"] = messages
 	own := map[string]bool{"model-key": true, "webhook-token": true, "nexus.key": true, "lifeline.yaml": true}
 	files, err := filepath.Glob(filepath.Join(s.dir, "*"))
 	if err != nil {
@@ -150,7 +169,7 @@ func TestSecretsDoNotLeave(t *testing.T) {
 	if !strings.Contains(shown["exec"], "taken out of the output, as they look like secrets") || !strings.Contains(shown["exec --json"], `"redacted":`) {
 		t.Errorf("exec does not say that its output is not whole:\n%s", shown["exec"])
 	}
-	for _, where := range []string{"request to the model 2", "the file lifeline.db", "incidents show", "exec --json"} {
+	for _, where := range []string{"request to the model 2", "the file lifeline.db", "incidents show", "exec --json", "the messages"} {
 		if !strings.Contains(shown[where], "[redacted: ") {
 			t.Errorf("nothing was redacted in %s, so it proves nothing", where)
 		}

@@ -106,9 +106,11 @@ type Config struct {
 
 const (
 	sendTimeout = 45 * time.Second
+	stopGrace   = 5 * time.Second
 	leaseFor    = 3 * time.Minute
 	firstRetry  = 30 * time.Second
 	lastRetry   = 30 * time.Minute
+	askEvery    = 5 * time.Second
 	// giveUpAfter is how long a message is tried: who has not looked at a chat for
 	// a day has other means to see that it is down.
 	giveUpAfter = 24 * time.Hour
@@ -187,7 +189,8 @@ func (n *Notifier) Start(ctx context.Context) error {
 }
 
 // Stop ends the reader and the senders; a message that is being sent may end
-// until ctx does. It is idempotent. What waits is sent after the next Start.
+// within 5 s, and at most until ctx does. It is idempotent. What waits is sent
+// after the next Start.
 func (n *Notifier) Stop(ctx context.Context) error {
 	if n.stop == nil {
 		return nil
@@ -208,7 +211,7 @@ func (n *Notifier) loop(ctx context.Context, event string, every time.Duration, 
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	failing := false
-	for {
+	for ctx.Err() == nil {
 		err := look(ctx)
 		if err != nil && !failing && ctx.Err() == nil {
 			n.cfg.Logger.Error(event, "error", err)

@@ -336,3 +336,83 @@ func TestNew(t *testing.T) {
 		t.Errorf("stopped before it was started: %v", err)
 	}
 }
+
+// A message that is under way when the process stops may end, and is then not
+// sent again; one that hangs does not keep the process.
+func TestStopWhileSending(t *testing.T) {
+	for what, tt := range map[string]struct {
+		takes time.Duration
+		waits time.Duration
+		fates map[string]int
+	}{
+		"it ends":  {2 * time.Second, 2 * time.Second, map[string]int{"sent": 1}},
+		"it hangs": {time.Hour, 5 * time.Second, map[string]int{"waits": 1}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			cfg := w.config("chat")
+			begun := make(chan struct{}, 1)
+			cfg.Send = func(ctx context.Context, _ string, _ notify.Message) error {
+				begun <- struct{}{}
+				select {
+				case <-time.After(tt.takes):
+					return nil
+				case <-ctx.Done():
+					return context.Cause(ctx)
+				}
+			}
+			n := w.starts(cfg)
+			w.record.escalates("a", "critical")
+			<-begun
+			stopping := time.Now()
+			if err := n.Stop(t.Context()); err != nil {
+				t.Error(err)
+			}
+			if took := time.Since(stopping); took != tt.waits {
+				t.Errorf("%s: it stops after %s", what, took)
+			}
+			wantFates(t, w, "chat", tt.fates)
+		})
+	}
+}
+
+// One that does not answer is tried again.
+func TestNoAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		cfg := w.config("chat")
+		cfg.Send = func(ctx context.Context, _ string, _ notify.Message) error {
+			<-ctx.Done()
+			return context.Cause(ctx)
+		}
+		w.starts(cfg)
+		w.record.escalates("a", "critical")
+		w.passes(50 * time.Second)
+		w.record.mu.Lock()
+		defer w.record.mu.Unlock()
+		if n := w.record.outbox[0]; n.Attempts != 1 || n.LastError != "no answer within 45s" || !n.Waits() {
+			t.Errorf("%+v", n)
+		}
+	})
+}
+
+// Who has repaired a channel need not wait for its next attempt.
+func TestRetryAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.starts(w.config("chat"))
+		w.breaks("chat", errDown)
+		w.record.escalates("a", "critical")
+		w.record.escalates("b", "critical")
+		w.passes(3 * time.Hour)
+		w.breaks("chat", nil)
+		w.record.mu.Lock()
+		for i := range w.record.outbox { // as lifeline notify retry --all does
+			n := &w.record.outbox[i]
+			n.Attempts, n.NotBefore, n.CreatedAt = 0, time.Time{}, time.Now()
+		}
+		w.record.mu.Unlock()
+		w.passes(10 * time.Second)
+		wantTitles(t, w, "chat", fmt.Sprintf(needed, "a"), fmt.Sprintf(needed, "b"))
+	})
+}

@@ -31,6 +31,10 @@ type sender struct {
 	// failures in a row, and when the channel is tried again after them.
 	failures int
 	retryAt  time.Time
+	// tried are the messages that failed, and askedAt is when it was last looked
+	// whether a person wants one of them to be tried at once.
+	tried   map[string]bool
+	askedAt time.Time
 	// lookAt is when a long outbox is read again.
 	lookAt time.Time
 }
@@ -38,7 +42,13 @@ type sender struct {
 // look sends what is due.
 func (s *sender) look(ctx context.Context) error {
 	now := time.Now()
-	if now.Before(s.retryAt) || now.Before(s.lookAt) {
+	if now.Before(s.retryAt) {
+		if wanted, err := s.wanted(ctx, now); err != nil || !wanted {
+			return err
+		}
+		s.retryAt, s.lookAt = time.Time{}, time.Time{}
+	}
+	if now.Before(s.lookAt) {
 		return nil
 	}
 	s.window.rate, s.storm.after, s.storm.every = s.channel.Rate, s.DigestAfter, s.DigestEvery
@@ -58,7 +68,7 @@ func (s *sender) look(ctx context.Context) error {
 		return err
 	}
 	for _, p := range plan(now, waiting, s.channel.Quiet, s.storm) {
-		if !s.window.free(time.Now()) {
+		if ctx.Err() != nil || !s.window.free(time.Now()) {
 			return nil
 		}
 		if mine, err := s.lease(ctx); err != nil || !mine {
@@ -70,6 +80,23 @@ func (s *sender) look(ctx context.Context) error {
 		s.lookAt = time.Time{}
 	}
 	return nil
+}
+
+// wanted reports whether a message that failed is as good as new: then a person
+// has said that it is to be tried at once (lifeline notify retry).
+func (s *sender) wanted(ctx context.Context, now time.Time) (bool, error) {
+	if now.Sub(s.askedAt) < askEvery {
+		return false, nil
+	}
+	s.askedAt = now
+	waiting, err := s.Store.WaitingNotifications(ctx, s.name, most)
+	for _, m := range waiting {
+		if m.Attempts == 0 && s.tried[m.ID] {
+			delete(s.tried, m.ID)
+			return true, nil
+		}
+	}
+	return false, err
 }
 
 // lease takes the channel, or prolongs what is left of it, so that a message can
@@ -129,8 +156,12 @@ func (s *sender) questions(ctx context.Context, waiting []lifeline.Notification)
 // deliver sends a parcel and notes how that ended. The error is that of the
 // outbox; that of the channel is in s.failures.
 func (s *sender) deliver(ctx context.Context, p parcel) error {
-	sending, cancel := context.WithTimeoutCause(ctx, sendTimeout, fmt.Errorf("no answer within %s", sendTimeout))
+	// A process that stops lets a message end that is under way, for a moment: cut
+	// off, it would be sent again.
+	sending, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), sendTimeout, fmt.Errorf("no answer within %s", sendTimeout))
+	stopped := context.AfterFunc(ctx, func() { time.AfterFunc(stopGrace, cancel) })
 	err := s.Send(sending, s.name, p.Message)
+	stopped()
 	cancel()
 	if ctx.Err() != nil && err != nil {
 		return nil // the process stops: what became of it is not known, it is sent again
@@ -145,7 +176,7 @@ func (s *sender) deliver(ctx context.Context, p parcel) error {
 	if s.failures > 0 {
 		s.Logger.Info("notifications_sent_again", "channel", s.name)
 	}
-	s.failures, s.retryAt = 0, time.Time{}
+	s.failures, s.retryAt, s.tried = 0, time.Time{}, nil
 	fate := "sent"
 	if p.digest {
 		s.storm.last, fate = now, "sent in a digest"
@@ -170,6 +201,12 @@ func (s *sender) failed(ctx context.Context, p parcel, err error, now time.Time)
 		s.Logger.Warn("notification_not_sent", "channel", s.name, "error", cause)
 	}
 	s.retryAt = now.Add(backoff(s.failures))
+	if s.tried == nil {
+		s.tried = map[string]bool{}
+	}
+	for _, m := range p.rows {
+		s.tried[m.ID] = true
+	}
 	var again, old []lifeline.Notification
 	for _, m := range p.rows {
 		if s.retryAt.Sub(m.CreatedAt) < giveUpAfter {

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/nicholas-fedor/shoutrrr/pkg/router"
 	"github.com/nicholas-fedor/shoutrrr/pkg/services/chat/matrix"
@@ -18,15 +19,17 @@ import (
 	"lifeline/internal/escape"
 )
 
+const abandonAfter = 15 * time.Minute
+
 // Sender sends messages through shoutrrr: one URL for each channel.
 type Sender struct {
 	lines map[string]*outlet
-	// under counts the sends that go on after their caller has left.
-	under sync.WaitGroup
 }
 
 // outlet is one channel. free holds a value while no message is being sent:
-// shoutrrr cannot be interrupted, and one that hangs must not become many.
+// shoutrrr cannot be interrupted, and one that hangs must not become many. One
+// that hangs for abandonAfter is left to itself: not all of shoutrrr's services
+// end by themselves, and the channel may work again.
 type outlet struct {
 	url  string
 	free chan struct{}
@@ -84,15 +87,18 @@ func (s *Sender) Send(ctx context.Context, channel string, m Message) error {
 		return fmt.Errorf("an earlier message is still being sent: %w", context.Cause(ctx))
 	}
 	sent := make(chan error, 1)
-	s.under.Go(func() {
+	release := sync.OnceFunc(func() { out.free <- struct{}{} })
+	abandon := time.AfterFunc(abandonAfter, release)
+	go func() { // who waits for it: whoever takes out.free next, and Close
 		defer func() {
 			if p := recover(); p != nil { // not our code
 				sent <- fmt.Errorf("the library for %s failed: %v", service(out.url), p)
 			}
-			out.free <- struct{}{}
+			abandon.Stop()
+			release()
 		}()
 		sent <- send(out.url, m)
-	})
+	}()
 	select {
 	case err := <-sent:
 		return presentable(out.url, err)
@@ -101,16 +107,18 @@ func (s *Sender) Send(ctx context.Context, channel string, m Message) error {
 	}
 }
 
-// Close waits for what is still being sent, until ctx ends.
+// Close waits for what is still being sent, until ctx ends. Nobody may begin to
+// send meanwhile.
 func (s *Sender) Close(ctx context.Context) error {
-	ended := make(chan struct{})
-	go func() { s.under.Wait(); close(ended) }()
-	select {
-	case <-ended:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("a message is still being sent: %w", context.Cause(ctx))
+	for name, out := range s.lines {
+		select {
+		case <-out.free:
+			out.free <- struct{}{}
+		case <-ctx.Done():
+			return fmt.Errorf("a message to %s is still being sent: %w", name, context.Cause(ctx))
+		}
 	}
+	return nil
 }
 
 // locate makes the service of a URL.
