@@ -1,6 +1,8 @@
 package respond_test
 
 import (
+	"context"
+	"encoding/json"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -76,6 +78,44 @@ func TestMaintenanceEnds(t *testing.T) {
 		c.Store, c.HeldLook, c.AlertWithin = changed{Store: w.store, maintenance: m.now}, time.Hour, time.Hour
 	})
 	s.until(s.alert(lifeline.AlertFiring, "nexus", "web"), lifeline.StateVerifying)
+}
+
+// A window that begins during an attempt ends it between two steps; the next
+// attempt begins when it has ended.
+func TestMaintenanceBegins(t *testing.T) {
+	w, m := newSite(t, "web"), &window{}
+	looked, goOn := make(chan bool), make(chan bool)
+	s := w.serve(t, responder{try: func(ctx context.Context, steps lifeline.Steps, c lifeline.Case) (lifeline.Report, error) {
+		if c.Attempt == 1 {
+			steps.Run(ctx, lifeline.Step{Name: "model", Do: func(context.Context) (json.RawMessage, error) {
+				looked <- true
+				<-goOn
+				return json.RawMessage("1"), nil
+			}})
+		}
+		return w.start(ctx, steps, c)
+	}}, func(c *respond.Config) {
+		c.Store, c.HeldLook = changed{Store: w.store, maintenance: m.now}, 10*time.Millisecond
+	})
+	id := s.alert(lifeline.AlertFiring, "nexus", "web")
+	<-looked
+	m.until.Store(time.Now().Add(time.Hour).UnixNano())
+	before := m.looks.Load()
+	goOn <- true
+	for deadline := time.After(patience); m.looks.Load() < before+4; { // once at the step's end, then while it is held
+		select {
+		case <-deadline:
+			t.Fatal("nobody looks whether the window has ended")
+		case <-time.After(2 * time.Millisecond):
+		}
+	}
+	if inc := s.until(id, lifeline.StateInvestigating); len(w.changes()) != 0 || !strings.HasPrefix(inc.Reason, "held by a maintenance window") {
+		t.Errorf("held: %s; ran %v", inc.Reason, w.changes())
+	}
+	m.until.Store(0)
+	s.until(id, lifeline.StateVerifying)
+	s.alert(lifeline.AlertResolved, "nexus", "web")
+	s.expect(s.ended(id), lifeline.StateResolved, "", 1)
 }
 
 // An incident that is held goes on being held after a restart.

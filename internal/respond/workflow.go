@@ -138,6 +138,9 @@ func (w *work) run() (lifeline.State, error) {
 		switch {
 		case halted != nil && halted.Paused && !changed:
 			return w.escalate(halted.Why, w.reports)
+		case halted != nil && halted.Held && !changed: // the next attempt begins when the window has ended
+			previous += fmt.Sprintf("Attempt %d by %s: %s\n", attempt, report.Responder, did)
+			continue
 		case halted != nil && !halted.Paused && !changed && inc.AlertFiring && attempt < w.cfg.MaxAttempts:
 			previous += fmt.Sprintf("Attempt %d by %s: %s The alert fires again.\n", attempt, report.Responder, did)
 			continue
