@@ -10,6 +10,9 @@
 // only what was under way. Reads may run again. A change does not: its intent
 // was committed by the guard before it ran, and an intent without a result is
 // reported as unknown.
+//
+// No incident is left in a state that only a living process can leave: what no
+// workflow will end any more, the janitor hands to a person.
 package respond
 
 import (

@@ -12,16 +12,17 @@ import (
 type halt struct {
 	// Why is a sentence without a final full stop.
 	Why string `json:"why"`
-	// Paused: a change was refused because of the kill switch. Otherwise the alert
-	// has resolved.
+	// Paused: a change was refused because of the kill switch. Held: a maintenance
+	// window has begun. Otherwise the alert has resolved.
 	Paused bool `json:"paused,omitempty"`
+	Held   bool `json:"held,omitempty"`
 }
 
 func (h *halt) Error() string { return "the attempt has to end: " + h.Why }
 
 // watched are the steps of a responder. With the result of each it is kept
-// whether the alert still fired at its end and whether the kill switch had
-// refused a change. After that no further step begins: the responder gets a
+// whether the alert still fired at its end, whether the kill switch had refused a
+// change and whether a maintenance window held the incident. After that no further step begins: the responder gets a
 // *halt as the error of each. What is looked at is kept, so that a replay ends
 // at the same place.
 //
@@ -92,8 +93,15 @@ func (w *work) haltNow(ctx context.Context) (*halt, error) {
 		}
 	}
 	inc, err := w.cfg.Store.Incident(ctx, w.id)
-	if err != nil || inc.AlertFiring {
+	if err != nil {
 		return nil, err
 	}
-	return &halt{Why: "the alert has resolved"}, nil
+	if !inc.AlertFiring {
+		return &halt{Why: "the alert has resolved"}, nil
+	}
+	window, held, err := w.cfg.Store.MaintenanceFor(ctx, inc)
+	if err != nil || !held {
+		return nil, err
+	}
+	return &halt{Why: heldWords(window), Held: true}, nil
 }

@@ -62,40 +62,46 @@ func (w *work) runSafely() (state lifeline.State, err error) {
 	return w.run()
 }
 
-func (w *work) run() (lifeline.State, error) {
+// accept takes an incident up: what it is about and who makes the first attempt.
+// If nobody can, it is at its end, with state.
+func (w *work) accept() (alert lifeline.Alert, choice lifeline.Choice, state lifeline.State, err error) {
 	inc, err := w.incident("load")
 	if err != nil || inc.State.Ended() {
-		return inc.State, err
+		return alert, choice, inc.State, err
 	}
 	w.steps.host = inc.Target.Host
-	now, state, err := w.ready(1, lifeline.Choice{})
-	if err != nil || state != "" {
-		return state, err
+	if _, state, err = w.ready(1, choice); err != nil || state != "" {
+		return alert, choice, state, err
 	}
-	alert, err := do(w.steps, "alert", func(ctx context.Context) (lifeline.Alert, error) {
+	alert, err = do(w.steps, "alert", func(ctx context.Context) (lifeline.Alert, error) {
 		return w.cfg.Store.LatestAlert(ctx, w.id)
 	})
 	if err != nil {
-		return "", err
+		return alert, choice, "", err
 	}
 	if inc.Target.Host == "" {
-		return w.escalate(noTarget(alert), nil)
+		state, err = w.escalate(noTarget(alert), nil)
+		return alert, choice, state, err
 	}
-	choice, err := w.choose(1, alert, inc.Target)
-	if err != nil {
-		return "", err
+	if choice, err = w.choose(1, alert, inc.Target); err == nil && choice.Responder == "" {
+		state, err = w.escalate(choice.Why, nil)
 	}
-	if choice.Responder == "" {
-		return w.escalate(choice.Why, nil)
-	}
+	return alert, choice, state, err
+}
 
+func (w *work) run() (lifeline.State, error) {
+	alert, choice, state, err := w.accept()
+	if err != nil || state != "" {
+		return state, err
+	}
 	defer w.leave()
 	previous := ""
 	for attempt := 1; ; attempt++ {
-		if now, state, err = w.begin(attempt, choice); err != nil || state != "" {
+		now, state, err := w.begin(attempt, choice)
+		if err != nil || state != "" {
 			return state, err
 		}
-		inc = now.Incident
+		inc := now.Incident
 		if _, err := w.move(lifeline.StateInvestigating, fmt.Sprintf("attempt %d", attempt)); err != nil {
 			return "", err
 		}
@@ -132,6 +138,9 @@ func (w *work) run() (lifeline.State, error) {
 		switch {
 		case halted != nil && halted.Paused && !changed:
 			return w.escalate(halted.Why, w.reports)
+		case halted != nil && halted.Held && !changed: // the next attempt begins when the window has ended
+			previous += fmt.Sprintf("Attempt %d by %s: %s\n", attempt, report.Responder, did)
+			continue
 		case halted != nil && !halted.Paused && !changed && inc.AlertFiring && attempt < w.cfg.MaxAttempts:
 			previous += fmt.Sprintf("Attempt %d by %s: %s The alert fires again.\n", attempt, report.Responder, did)
 			continue
