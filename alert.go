@@ -34,6 +34,8 @@ type Alert struct {
 	GeneratorURL string `json:"generator_url,omitempty"`
 	// Test marks a message that the sender says is a test: stored, never worked.
 	Test bool `json:"test,omitempty"`
+	// Once marks an alert whose sender never says that it is over.
+	Once bool `json:"once,omitempty"`
 }
 
 // Severity is the label "severity", or "none".

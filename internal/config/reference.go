@@ -58,8 +58,8 @@ listen: 127.0.0.1:8674                                  # another address needs 
 
 // standardOf is the default of a section.
 func standardOf(s section) reflect.Value {
-	if s.typ == reflect.TypeFor[Host]() {
-		return reflect.ValueOf(defaultHost())
+	if own := unwritten(s.typ); !own.IsZero() {
+		return own
 	}
 	v := reflect.ValueOf(Default())
 	for name := range strings.SplitSeq(s.path, ".") {
@@ -67,7 +67,7 @@ func standardOf(s section) reflect.Value {
 			break
 		}
 		if strings.HasSuffix(name, "[]") {
-			return reflect.Zero(s.typ)
+			return unwritten(s.typ)
 		}
 		keys := keysOf(v.Type())
 		v = v.Field(keys[indexOf(keys, name)].index)
