@@ -26,6 +26,10 @@ type alert struct {
 // that fires: Prometheus repeats itself at least once a minute.
 const settled = 5 * time.Minute
 
+// few is up to how many alerts each is asked about by all its labels; of more,
+// all of one name are asked for at once.
+const few = 8
+
 // maxFilter bounds, in bytes, the matchers of one question. They only shorten
 // the answer: which alert is ours is decided here.
 const maxFilter = 2 << 10
@@ -47,7 +51,7 @@ func (c *Client) Firing(ctx context.Context, alerts []lifeline.Alert) (firing bo
 		firing = false
 		asked := map[string]bool{}
 		for _, a := range alerts {
-			question := base + "/alerts?" + filter(a)
+			question := base + "/alerts?" + filter(a, len(alerts) <= few)
 			if asked[question] {
 				continue
 			}
@@ -93,14 +97,14 @@ func (c *Client) mustKnow(ctx context.Context, base string, alerts []lifeline.Al
 	return nil
 }
 
-// filter is the query of a question about an alert.
-func filter(a lifeline.Alert) string {
+// filter is the query of a question about an alert, or about all of its name.
+func filter(a lifeline.Alert, closely bool) string {
 	query := url.Values{"active": {"true"}, "silenced": {"true"}, "inhibited": {"true"}, "unprocessed": {"true"}}
 	size := 0
 	for _, name := range slices.Sorted(maps.Keys(a.Labels)) {
 		value := a.Labels[name]
 		matcher := name + "=" + strconv.Quote(value)
-		if !plainName(name) || redacted(value) || strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r > '~' }) || size+len(matcher) > maxFilter {
+		if !closely && name != "alertname" || !plainName(name) || redacted(value) || strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r > '~' }) || size+len(matcher) > maxFilter {
 			continue
 		}
 		size += len(matcher)

@@ -208,7 +208,7 @@ func (w *site) serve(t *testing.T, r respond.Responder, change ...func(*respond.
 	cfg := respond.Config{
 		DB: db, Store: w.store, Approvals: w.store, Door: w,
 		Responders: &responders{one: r},
-		StableFor: 30 * time.Millisecond, VerifyFor: 200 * time.Millisecond, VerifyEvery: 5 * time.Millisecond, AlertWithin: 30 * time.Second,
+		StableFor:  30 * time.Millisecond, VerifyFor: 200 * time.Millisecond, VerifyEvery: 5 * time.Millisecond, AlertWithin: 30 * time.Second,
 	}
 	for _, c := range change {
 		c(&cfg)
