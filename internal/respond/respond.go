@@ -56,6 +56,11 @@ type Store interface {
 	MoveIncident(ctx context.Context, id string, to lifeline.State, actor, reason string) (lifeline.Incident, error)
 	AppendEvent(ctx context.Context, e lifeline.Event) error
 	Commands(ctx context.Context, incidentID string) ([]lifeline.Command, error)
+	// FiringAlerts of an incident, newest first, at most limit.
+	FiringAlerts(ctx context.Context, incidentID string, limit int) ([]lifeline.Alert, error)
+	// AlertGone notes that no alert of the incident fires any more; e says who
+	// knows.
+	AlertGone(ctx context.Context, e lifeline.Event) error
 }
 
 // Responder makes one attempt at an incident.
@@ -86,6 +91,14 @@ type Config struct {
 	// Door is the guard. Close to shutdown, commands under way may finish.
 	Door       Door
 	Responders Responders
+	// Prober makes the owner's checks from this process; nil: such checks cannot
+	// be made.
+	Prober Prober
+	// Alerts is asked whether an alert still fires; nil: its webhook decides.
+	Alerts AlertSource
+	// Silences keeps Alertmanager quiet during a repair; nil: nothing is silenced.
+	// It needs Alerts: what is silenced sends no webhook at its end.
+	Silences Silencer
 
 	MaxChanges  int           // changes per incident; 0: 2
 	MaxAttempts int           // attempts per incident, with or without a change; 0: 3
@@ -94,6 +107,7 @@ type Config struct {
 	VerifyFor   time.Duration // how long it may take to become well; 0: 60 s
 	VerifyEvery time.Duration // between two looks at it; 0: 2 s
 	AlertWithin time.Duration // how long the alert may take to resolve; 0: 5 min
+	AlertEvery  time.Duration // between two questions to Alerts; 0: 5 s
 	// ExecutorID names this node in the database; "": "lifeline".
 	ExecutorID string
 	// OnEnd, if set, is told of each incident that ended: for metrics.
@@ -111,6 +125,8 @@ func (c *Config) validate() error {
 		return errors.New("respond: Config.Door is not set")
 	case c.Responders == nil:
 		return errors.New("respond: Config.Responders is not set")
+	case c.Silences != nil && c.Alerts == nil:
+		return errors.New("respond: Config.Silences needs Config.Alerts")
 	}
 	c.MaxChanges = cmp.Or(c.MaxChanges, 2)
 	c.MaxAttempts = cmp.Or(c.MaxAttempts, 3)
@@ -119,6 +135,7 @@ func (c *Config) validate() error {
 	c.VerifyFor = cmp.Or(c.VerifyFor, 60*time.Second)
 	c.VerifyEvery = cmp.Or(c.VerifyEvery, 2*time.Second)
 	c.AlertWithin = cmp.Or(c.AlertWithin, 5*time.Minute)
+	c.AlertEvery = cmp.Or(c.AlertEvery, 5*time.Second)
 	c.ExecutorID = cmp.Or(c.ExecutorID, "lifeline")
 	if c.OnEnd == nil {
 		c.OnEnd = func(lifeline.Incident) {}

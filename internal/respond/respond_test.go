@@ -415,7 +415,7 @@ func TestTheRunbooksOwnCheck(t *testing.T) {
 		c.Responders.(*responders).checks = []lifeline.Check{{Command: "true"}, {Command: "false"}}
 	})
 	id := s.alert(lifeline.AlertFiring, "nexus", "web")
-	s.expect(s.ended(id), lifeline.StateEscalated, `the runbook's check "false" did not succeed`, 1)
+	s.expect(s.ended(id), lifeline.StateEscalated, "container web on nexus: running, restarts 0, started start 1, but the check `false` is not good: exit status 1", 1)
 }
 
 func TestResolvedStopsTheWork(t *testing.T) {

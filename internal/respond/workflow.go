@@ -4,11 +4,9 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/dbos-inc/dbos-transact-golang/dbos"
 
@@ -46,6 +44,8 @@ type work struct {
 	placed bool
 	// handled are the approvals that an attempt has waited for.
 	handled map[string]bool
+	// silences are those of its alerts at Alertmanager.
+	silences []string
 }
 
 // enter takes one of the places for incidents that are worked, leave gives it
@@ -123,6 +123,13 @@ func (w *work) run() (lifeline.State, error) {
 		if !ok {
 			return w.escalate(fmt.Sprintf("the configuration changed: %s is not there any more", choice.Responder), reports)
 		}
+		if err := w.silence(attempt, inc); err != nil {
+			return "", err
+		}
+		before, err := w.before(attempt, inc.Target, choice.Checks)
+		if err != nil {
+			return "", err
+		}
 		changesBefore := inc.Changes
 		report, err := responder.Work(w.wf, w.steps, lifeline.Case{
 			Incident: inc, Alert: alert, Attempt: attempt, Previous: previous, Guidance: choice.Guidance,
@@ -161,6 +168,9 @@ func (w *work) run() (lifeline.State, error) {
 		if well.OK {
 			return w.awaitAlert(inc, reports)
 		}
+		if how := worse(before, well); how != "" && inc.Changes > changesBefore {
+			return w.undo(attempt, inc.Target, how, reports)
+		}
 		switch {
 		case inc.Changes == changesBefore:
 			return w.escalate("no safe step is left: "+well.Detail, reports)
@@ -171,42 +181,6 @@ func (w *work) run() (lifeline.State, error) {
 		}
 		previous += fmt.Sprintf("Attempt %d by %s: %s Afterwards: %s\n", attempt, report.Responder, did, well.Detail)
 	}
-}
-
-// awaitAlert ends an incident whose probe is well, once the alert agrees.
-func (w *work) awaitAlert(inc lifeline.Incident, reports []lifeline.Report) (lifeline.State, error) {
-	w.leave()
-	deadline := time.Time{}
-	for look := 1; ; look++ {
-		now, err := do(w.steps, fmt.Sprintf("alert.look.%d", look), func(ctx context.Context) (looked, error) {
-			inc, err := w.cfg.Store.Incident(ctx, w.id)
-			return looked{Firing: inc.AlertFiring, At: time.Now()}, err
-		})
-		if err != nil {
-			return "", err
-		}
-		if deadline.IsZero() {
-			deadline = now.At.Add(w.cfg.AlertWithin)
-		}
-		switch {
-		case !now.Firing && inc.Changes > 0:
-			return w.move(lifeline.StateResolved, "the probe is well and the alert is gone")
-		case !now.Firing:
-			return w.move(lifeline.StateSuperseded, "well again without a change of ours")
-		case !now.At.Before(deadline):
-			return w.escalate(fmt.Sprintf("the probe is well, but the alert still fires after %s", w.cfg.AlertWithin), reports)
-		}
-		_, err = dbos.Recv[string](w.wf, resolvedTopic, deadline.Sub(now.At))
-		if err != nil && !errors.Is(err, dbos.ErrTimeout) {
-			return "", err
-		}
-	}
-}
-
-// looked is one look at whether the alert still fires.
-type looked struct {
-	Firing bool      `json:"firing"`
-	At     time.Time `json:"at"`
 }
 
 // choose decides who makes an attempt, once: what was chosen is kept.
@@ -226,6 +200,11 @@ func (w *work) incident(step string) (lifeline.Incident, error) {
 // move changes the incident's state in a step. A step that runs again after a
 // crash finds the incident moved already, which the store takes as done.
 func (w *work) move(to lifeline.State, reason string) (lifeline.State, error) {
+	if to.Ended() {
+		if err := w.unsilence(); err != nil {
+			return "", err
+		}
+	}
 	inc, err := do(w.steps, "move."+string(to), func(ctx context.Context) (lifeline.Incident, error) {
 		inc, err := w.cfg.Store.MoveIncident(ctx, w.id, to, "respond", reason)
 		if err == nil && to.Ended() {
@@ -345,11 +324,27 @@ func noTarget(a lifeline.Alert) string {
 
 // event appends one entry to the incident's timeline.
 func (w *work) event(ctx context.Context, kind lifeline.EventKind, actor, text string, data any) error {
+	e, err := newEvent(w.id, kind, actor, text, data)
+	if err != nil {
+		return err
+	}
+	return w.cfg.Store.AppendEvent(ctx, e)
+}
+
+// note appends one entry in a step of its own.
+func (w *work) note(step string, kind lifeline.EventKind, text string, data any) error {
+	_, err := do(w.steps, step, func(ctx context.Context) (bool, error) {
+		return true, w.event(ctx, kind, "respond", text, data)
+	})
+	return err
+}
+
+func newEvent(incidentID string, kind lifeline.EventKind, actor, text string, data any) (lifeline.Event, error) {
 	raw, err := json.Marshal(data)
 	if err != nil {
-		return fmt.Errorf("encode the details of %s: %w", kind, err)
+		return lifeline.Event{}, fmt.Errorf("encode the details of %s: %w", kind, err)
 	}
-	return w.cfg.Store.AppendEvent(ctx, lifeline.Event{IncidentID: w.id, Kind: kind, Actor: actor, Text: text, Data: raw})
+	return lifeline.Event{IncidentID: incidentID, Kind: kind, Actor: actor, Text: text, Data: raw}, nil
 }
 
 var _ tool.Runner = Door(nil)
