@@ -25,6 +25,8 @@ type responders struct {
 	door   draining
 	record *store.Store
 	books  *runbook.Set
+	// own are the checks of the configuration.
+	own []ownCheck
 	// model is nil if there is none.
 	model respond.Responder
 }
@@ -42,6 +44,10 @@ func newResponders(cfg *config.Config, door draining, record *store.Store, m *me
 			return nil, &lifeline.Error{Code: lifeline.CodeConfig, Message: "runbooks: " + cfg.Runbooks, Err: err}
 		}
 		r.books = runbook.Merge(shipped, own)
+	}
+	r.books = r.books.WithAddresses(cfg.AddressOf)
+	if r.own, err = newOwnChecks(cfg); err != nil {
+		return nil, err
 	}
 	if r.model, err = modelResponder(cfg, door, record, m); err != nil {
 		return nil, err
@@ -61,6 +67,11 @@ func (r *responders) Choose(alert lifeline.Alert, target lifeline.Target, _ int)
 		}
 		c.Checks = checks
 	}
+	own, err := r.ownChecks(alert.Name, target)
+	if err != nil {
+		return lifeline.Choice{Why: err.Error()}
+	}
+	c.Checks = append(c.Checks, own...)
 	switch {
 	case r.model != nil:
 		c.Responder = modelPrefix + r.cfg.Model.Name

@@ -130,3 +130,20 @@ func (w *work) gone(ctx context.Context, now looked, text string) error {
 	}
 	return w.cfg.Store.AlertGone(ctx, e)
 }
+
+// ending does what belongs to each end of an incident, before it is on record.
+func (w *work) ending(to lifeline.State) error {
+	if err := w.unsilence(); err != nil || to != lifeline.StateEscalated {
+		return err
+	}
+	// Nobody will say that an alert is over which is sent once. Were it kept as
+	// firing, the next one would belong to this incident for ever.
+	_, err := do(w.steps, "alert.once", func(ctx context.Context) (bool, error) {
+		firing, err := w.cfg.Store.FiringAlerts(ctx, w.id, maxAsked)
+		if err != nil || len(firing) == 0 || slices.ContainsFunc(firing, func(a lifeline.Alert) bool { return !a.Once }) {
+			return false, err
+		}
+		return true, w.gone(ctx, looked{At: time.Now(), By: byProbe}, "nobody will say that the alert is over: the next one is a new fault")
+	})
+	return err
+}

@@ -201,7 +201,7 @@ func (w *work) incident(step string) (lifeline.Incident, error) {
 // crash finds the incident moved already, which the store takes as done.
 func (w *work) move(to lifeline.State, reason string) (lifeline.State, error) {
 	if to.Ended() {
-		if err := w.unsilence(); err != nil {
+		if err := w.ending(to); err != nil {
 			return "", err
 		}
 	}
