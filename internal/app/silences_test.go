@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,20 +20,29 @@ import (
 
 // silences is an Alertmanager and the windows that were made of it.
 type silences struct {
+	mu      sync.Mutex // guards what follows
 	all     []alertmanager.Silence
 	err     error
 	expired []string
 	synced  [][]lifeline.Maintenance
 }
 
-func (s *silences) Silences(context.Context) ([]alertmanager.Silence, error) { return s.all, s.err }
+func (s *silences) Silences(context.Context) ([]alertmanager.Silence, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.all, s.err
+}
 
 func (s *silences) Expire(_ context.Context, id string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.expired = append(s.expired, id)
 	return nil
 }
 
 func (s *silences) SyncMaintenance(_ context.Context, source string, windows []lifeline.Maintenance) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if source != "alertmanager" {
 		return errors.New("source " + source)
 	}
@@ -155,34 +165,41 @@ func TestSilencesAreFollowed(t *testing.T) {
 			am.follower(&log).run(ctx)
 			close(ended)
 		}()
-		synctest.Wait()
-		if len(am.synced) != 1 || len(am.synced[0]) != 1 || am.synced[0][0].ExternalID != "a" {
-			t.Errorf("windows %+v", am.synced)
+		// after looks at what there is once so much time has passed.
+		after := func(d time.Duration, look func()) {
+			time.Sleep(d)
+			synctest.Wait()
+			am.mu.Lock()
+			defer am.mu.Unlock()
+			look()
 		}
-		if diff := cmp.Diff([]string{"of inc_done"}, am.expired); diff != "" {
-			t.Errorf("removed (-want +got):\n%s", diff)
-		}
-		am.all = nil
-		time.Sleep(3 * followEvery)
-		synctest.Wait()
-		if last := am.synced[len(am.synced)-1]; len(am.synced) != 4 || last == nil || len(last) != 0 {
-			t.Errorf("after their end: %+v", am.synced)
-		}
-		am.err = errors.New("connection refused")
-		time.Sleep(3 * followEvery)
-		synctest.Wait()
-		am.err = nil
-		time.Sleep(followEvery)
-		synctest.Wait()
-		if len(am.synced) != 5 { // what could not be read ends no window
-			t.Errorf("synced %d times, want 5", len(am.synced))
-		}
+		after(0, func() {
+			if len(am.synced) != 1 || len(am.synced[0]) != 1 || am.synced[0][0].ExternalID != "a" {
+				t.Errorf("windows %+v", am.synced)
+			}
+			if diff := cmp.Diff([]string{"of inc_done"}, am.expired); diff != "" {
+				t.Errorf("removed (-want +got):\n%s", diff)
+			}
+			am.all = nil
+		})
+		after(3*followEvery, func() {
+			if last := am.synced[len(am.synced)-1]; len(am.synced) != 4 || last == nil || len(last) != 0 {
+				t.Errorf("after their end: %+v", am.synced)
+			}
+			am.err = errors.New("connection refused")
+		})
+		after(3*followEvery, func() { am.err = nil })
+		after(followEvery, func() {
+			if len(am.synced) != 5 { // what could not be read ends no window
+				t.Errorf("synced %d times, want 5", len(am.synced))
+			}
+		})
+		cancel()
+		<-ended
 		for event, want := range map[string]int{"silences_not_read": 1, "silences_read_again": 1, "silences_not_followed": 2, "silence_removed": 1} {
 			if got := strings.Count(log.String(), "msg="+event); got != want {
 				t.Errorf("%s %d times, want %d:\n%s", event, got, want, log.String())
 			}
 		}
-		cancel()
-		<-ended
 	})
 }
