@@ -254,6 +254,27 @@ checks:
 	}
 }
 
+// What docs/verification.md shows is a configuration that works.
+func TestTheDocumentationsChecks(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/verification.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	checks, servers := 0, 0
+	for i, block := range strings.Split(string(doc), "```yaml\n") {
+		block, _, _ = strings.Cut(block, "```")
+		if i == 0 || !strings.HasPrefix(block, "prometheus:") && !strings.HasPrefix(block, "alertmanager:") {
+			continue
+		}
+		cfg := mustParse(t, "hosts: {nexus: {address: 10.0.0.1}}\n"+block)
+		checks += len(cfg.Checks)
+		servers += len(cfg.Alertmanager.URL)
+	}
+	if checks != 4 || servers != 1 {
+		t.Errorf("the document shows %d checks and %d Alertmanagers, want 4 and 1", checks, servers)
+	}
+}
+
 func TestFind(t *testing.T) {
 	dir, home := t.TempDir(), t.TempDir()
 	t.Chdir(dir)
