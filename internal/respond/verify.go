@@ -79,10 +79,11 @@ func (w *work) look(ctx context.Context, target lifeline.Target) (tool.Health, w
 // watch looks at the target every VerifyEvery. It is well when each look of
 // StableFor found it well, it did not restart in between, and the owner's checks
 // were good at the beginning of such a time and at its end. It is not well when
-// it was down for as long, or when VerifyFor is over.
+// it was down for as long, or when VerifyFor is over, counted from the first look,
+// and no such time has begun. One that has begun may come to its end.
 func (w *work) watch(ctx context.Context, target lifeline.Target, checks []lifeline.Check) (wellness, error) {
 	var (
-		begun = time.Now()
+		begun time.Time
 		// wellSince is the first of the looks without a bad one between, goodSince
 		// the first of such rounds of checks, badFrom the first bad look of a row.
 		wellSince, goodSince, badFrom time.Time
@@ -95,6 +96,9 @@ func (w *work) watch(ctx context.Context, target lifeline.Target, checks []lifel
 			return seen, err
 		}
 		now := time.Now()
+		if begun.IsZero() {
+			begun = now
+		}
 		stable := func(since time.Time) bool { return !since.IsZero() && now.Sub(since) >= w.cfg.StableFor }
 		switch {
 		case seen.Level != levelWell:
@@ -125,10 +129,9 @@ func (w *work) watch(ctx context.Context, target lifeline.Target, checks []lifel
 		if wellSince.IsZero() && badFrom.IsZero() {
 			badFrom = now
 		}
-		waiting := time.Since(begun) - w.cfg.VerifyFor - w.cfg.StableFor
-		underWay := !wellSince.IsZero() && (len(checks) == 0 || !goodSince.IsZero()) // it only has to stay so
-		switch {
-		case seen.Level == levelDown && stable(badFrom), waiting >= w.cfg.StableFor, waiting >= 0 && !underWay:
+		inTime := func(since time.Time) bool { return !since.IsZero() && since.Sub(begun) <= w.cfg.VerifyFor }
+		underWay := inTime(wellSince) && (len(checks) == 0 || inTime(goodSince)) // it only has to stay so
+		if seen.Level == levelDown && stable(badFrom) || now.Sub(begun) >= w.cfg.VerifyFor && !underWay {
 			if bad := notGood(results); bad != "" && seen.Level == levelWell {
 				seen.Detail += ", but " + bad
 			}
