@@ -180,7 +180,7 @@ func TestProblemsHideSecrets(t *testing.T) {
 
 func TestRedacted(t *testing.T) {
 	cfg := mustParse(t, host+"model: {base_url: 'https://ann:hunter2@h/v1', api_key_file: /run/key}\n")
-	cfg.Store.URL = "postgres://ann:hunter2@db/x" // a later version's
+	cfg.Store.URL = "postgres://ann:hunter2@db/x"                                                                      // a later version's
 	cfg.Prometheus.URL, cfg.Alertmanager.URL = "http://ann:hunter2@p", config.List{"http://a", "http://ann:hunter2@a"} // Validate refuses them
 	r := cfg.Redacted()
 	if r.Prometheus.URL != "http://ann:REDACTED@p" || r.Alertmanager.URL[1] != "http://ann:REDACTED@a" || !strings.Contains(cfg.Alertmanager.URL[1], "hunter2") {
