@@ -71,7 +71,7 @@ type Check struct {
 	// Expect is a regular expression that matches somewhere in what came back;
 	// "": any answer.
 	Expect string `json:"expect,omitempty"`
-	// Timeout of the check; 0: 10 s.
+	// Timeout of the check; 0: CheckTimeout.
 	Timeout time.Duration `json:"timeout,omitempty"`
 }
 

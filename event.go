@@ -22,6 +22,10 @@ const (
 	EventVerified        EventKind = "verified"
 	EventVerifyFailed    EventKind = "verify_failed"
 	EventEscalated       EventKind = "incident_escalated"
+	EventUndone          EventKind = "undone"        // a repair that made things worse was taken back, or could not be
+	EventAlertChecked    EventKind = "alert_checked" // the alert's sender was asked whether it fires
+	EventSilenced        EventKind = "silenced"      // the alert is silenced for the time of the repair, or could not be
+	EventUnsilenced      EventKind = "unsilenced"    // that silence is removed, or could not be
 	EventNote            EventKind = "note"
 
 	EventApprovalRequested EventKind = "approval_requested"

@@ -60,6 +60,12 @@ func startExporter(t *testing.T, d *dockerd) string {
 
 func startPrometheus(t *testing.T, dir, exporter, alertmanager string) string {
 	t.Helper()
+	return startPrometheusAt(t, dir, freeAddress(t), exporter, alertmanager)
+}
+
+// startPrometheusAt is startPrometheus where Lifeline is told the address first.
+func startPrometheusAt(t *testing.T, dir, address, exporter, alertmanager string) string {
+	t.Helper()
 	writeFile(t, filepath.Join(dir, "rules.yml"), `
 groups:
   - name: containers
@@ -84,7 +90,6 @@ alerting:
   alertmanagers:
     - static_configs: [{targets: ['%s']}]
 `, exporter, alertmanager))
-	address := freeAddress(t)
 	p := start(t, dir, "prometheus", os.Environ(), "prometheus",
 		"--config.file", config, "--storage.tsdb.path", filepath.Join(dir, "tsdb"),
 		"--web.listen-address", address, "--log.level", "warn")
@@ -107,6 +112,13 @@ alerting:
 
 func startAlertmanager(t *testing.T, dir, webhook, token string) string {
 	t.Helper()
+	return startAlertmanagerAt(t, dir, freeAddress(t), webhook, token)
+}
+
+// startAlertmanagerAt is startAlertmanager where Lifeline is told the address
+// first.
+func startAlertmanagerAt(t *testing.T, dir, address, webhook, token string) string {
+	t.Helper()
 	config := writeFile(t, filepath.Join(dir, "alertmanager.yml"), fmt.Sprintf(`
 route:
   receiver: lifeline
@@ -122,7 +134,6 @@ receivers:
         http_config:
           authorization: {type: Bearer, credentials: '%s'}
 `, webhook, token))
-	address := freeAddress(t)
 	p := start(t, dir, "alertmanager", os.Environ(), "prometheus-alertmanager",
 		"--config.file", config, "--storage.path", filepath.Join(dir, "alertmanager"),
 		"--web.listen-address", address, "--cluster.listen-address=", "--log.level", "info")

@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"lifeline"
@@ -34,13 +35,15 @@ type Options struct {
 
 // App is the whole service.
 type App struct {
-	cfg      *config.Config
-	log      *slog.Logger
-	hub      *timeline.Hub
-	store    *store.Store
-	door     *Door
-	respond  *respond.Service
-	notify   *notify.Notifier
+	cfg     *config.Config
+	log     *slog.Logger
+	hub     *timeline.Hub
+	store   *store.Store
+	door    *Door
+	respond *respond.Service
+	notify  *notify.Notifier
+	// follow reads Alertmanager's silences; nil if nothing wants them.
+	follow   *follower
 	server   *http.Server
 	listener net.Listener
 	// ends are the parts' ends in the order in which the parts were begun.
@@ -83,12 +86,30 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (_ *App, err err
 	if err != nil {
 		return nil, err
 	}
+	prober, err := newProber(cfg)
+	if err != nil {
+		return nil, err
+	}
+	monitor, err := newAlertmanager(cfg)
+	if err != nil {
+		return nil, err
+	}
 	db, err := a.store.OpenDB()
 	if err != nil {
 		return nil, err
 	}
+	proof := respond.Config{Prober: prober}
+	if monitor != nil {
+		a.ends = append(a.ends, func(context.Context) error { monitor.Close(); return nil })
+		proof.Alerts = monitor
+		if cfg.Alertmanager.SilenceDuringRepair {
+			proof.Silences = silencer{monitor, cfg}
+		}
+		a.follow = newFollower(cfg, monitor, a.store, redact, a.log)
+	}
 	a.respond, err = respond.New(ctx, respond.Config{
 		DB: db, Store: a.store, Approvals: a.store, Door: door, Responders: who,
+		Prober: proof.Prober, Alerts: proof.Alerts, Silences: proof.Silences,
 		MaxChanges: cfg.Respond.MaxChanges, AttemptWindow: cfg.Respond.AttemptWindow.D(),
 		MaxPerHost: cfg.Respond.MaxPerHost, MaxAttempts: cfg.Respond.MaxAttempts,
 		StableFor: cfg.Respond.VerifyFor.D(), VerifyFor: cfg.Respond.VerifyTimeout.D(), AlertWithin: cfg.Respond.AlertTimeout.D(),
@@ -145,6 +166,16 @@ func (a *App) Start(ctx context.Context) error {
 	if err := a.respond.Start(ctx); err != nil {
 		listener.Close()
 		return err
+	}
+	if a.follow != nil {
+		following, stop := context.WithCancel(context.WithoutCancel(ctx))
+		var running sync.WaitGroup
+		running.Go(func() { a.follow.run(following) })
+		a.ends = append(a.ends, func(context.Context) error {
+			stop()
+			running.Wait()
+			return nil
+		})
 	}
 	a.door.pool.Warm(a.cfg.HostNames()...)
 	served := make(chan error, 1)

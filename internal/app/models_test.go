@@ -12,16 +12,9 @@ import (
 	"lifeline/internal/llm"
 )
 
-func parsed(t *testing.T, model string) *config.Config {
+func withModel(t *testing.T, model string) *config.Config {
 	t.Helper()
-	cfg, err := config.Parse("/etc/lifeline/lifeline.yaml", []byte("hosts: {nexus: {local: true}}\nmodel: {"+model+"}\n"))
-	if err == nil {
-		err = cfg.Validate()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return cfg
+	return parsed(t, "hosts: {nexus: {local: true}}\nmodel: {"+model+"}\n")
 }
 
 // The first attempt is the first model's, every later one the second's; what
@@ -39,7 +32,7 @@ func TestChooseByAttempt(t *testing.T) {
 		"two":  {"second: {name: claude-opus-5}", []string{"model:claude-haiku-5-5", "model:claude-haiku-5-5", "model:claude-opus-5", "model:claude-opus-5"}},
 		"none": {"provider: openai, name: gpt-9", []string{"", "", "", ""}},
 	} {
-		r, err := newResponders(parsed(t, tc.model), draining{}, nil, newMetrics())
+		r, err := newResponders(withModel(t, tc.model), draining{}, nil, newMetrics())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -73,12 +66,12 @@ func TestModelsThatAreRefused(t *testing.T) {
 		"budget: {day_usd: 1}, second: {name: claude-opus-5}":                      "",
 		local + ", budget: {day_usd: 1}, prices: {qwen3: {input: 0, output: 0.5}}": "",
 	} {
-		_, err := newResponders(parsed(t, model), draining{}, nil, newMetrics())
+		_, err := newResponders(withModel(t, model), draining{}, nil, newMetrics())
 		if want == "" && err != nil || want != "" && (lifeline.CodeOf(err) != lifeline.CodeConfig || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%s: %v, want %q", model, err, want)
 		}
 	}
-	cfg := parsed(t, "provider: openai, name: gpt-9")
+	cfg := withModel(t, "provider: openai, name: gpt-9")
 	cfg.Responder = "model"
 	if _, err := newResponders(cfg, draining{}, nil, newMetrics()); lifeline.CodeOf(err) != lifeline.CodeConfig || !strings.Contains(err.Error(), "no key") {
 		t.Errorf("without a key: %v", err)
@@ -90,7 +83,7 @@ func TestModelsThatAreRefused(t *testing.T) {
 }
 
 func TestPricesAndBudgets(t *testing.T) {
-	cfg := parsed(t, "prices: {claude-haiku-5-5: {input: 2, output: 4}, free: {input: 0, output: 0}}, budget: {day_usd: 0.0000001, incident_tokens: 5}")
+	cfg := withModel(t, "prices: {claude-haiku-5-5: {input: 2, output: 4}, free: {input: 0, output: 0}}, budget: {day_usd: 0.0000001, incident_tokens: 5}")
 	at := func(provider, name, url string) *llm.Price {
 		return priceOf(cfg, config.ModelAccess{Provider: provider, Name: name, BaseURL: url})
 	}

@@ -22,7 +22,11 @@ func newRedactor(cfg *config.Config) *redact.Redactor {
 			own = append(own, key)
 		}
 	}
-	if s, err := cfg.WebhookSecrets(); err == nil {
+	for _, read := range []func() (config.Secrets, error){cfg.WebhookSecrets, cfg.PrometheusSecrets, cfg.AlertmanagerSecrets} {
+		s, err := read()
+		if err != nil {
+			continue
+		}
 		own = append(own, s.Password, s.Token)
 		if s.Password != "" {
 			own = append(own, base64.StdEncoding.EncodeToString([]byte(s.Username+":"+s.Password)))

@@ -21,6 +21,8 @@ type responders struct {
 	door   draining
 	record *store.Store
 	books  *runbook.Set
+	// own are the checks of the configuration.
+	own []ownCheck
 	// models are the first and, if there is one, the second; empty without a model.
 	models []namedModel
 }
@@ -45,6 +47,10 @@ func newResponders(cfg *config.Config, door draining, record *store.Store, m *me
 		}
 		r.books = runbook.Merge(shipped, own)
 	}
+	r.books = r.books.WithAddresses(cfg.AddressOf)
+	if r.own, err = newOwnChecks(cfg); err != nil {
+		return nil, err
+	}
 	if r.models, err = modelResponders(cfg, door, record, m); err != nil {
 		return nil, err
 	}
@@ -64,6 +70,11 @@ func (r *responders) Choose(alert lifeline.Alert, target lifeline.Target, attemp
 		}
 		c.Checks = checks
 	}
+	own, err := r.ownChecks(alert.Name, target)
+	if err != nil {
+		return lifeline.Choice{Why: err.Error()}
+	}
+	c.Checks = append(c.Checks, own...)
 	switch {
 	case len(r.models) > 0:
 		c.Responder = modelPrefix + r.models[min(max(attempt, 1), len(r.models))-1].name

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"net"
+	"reflect"
 	"slices"
 	"time"
 
@@ -90,6 +91,22 @@ func defaultHost() Host { return Host{Mode: lifeline.ModeObserve} }
 // defaultChannel is a channel of which only the name is written.
 func defaultChannel() NotifyChannel { return NotifyChannel{Rate: "10/1m"} }
 
+// defaultCheck is a check of which nothing is written.
+func defaultCheck() Check { return Check{Timeout: Duration(lifeline.CheckTimeout)} }
+
+// unwritten is what an element of a list or of a map has where nothing is written.
+func unwritten(t reflect.Type) reflect.Value {
+	switch t {
+	case reflect.TypeFor[Host]():
+		return reflect.ValueOf(defaultHost())
+	case reflect.TypeFor[NotifyChannel]():
+		return reflect.ValueOf(defaultChannel())
+	case reflect.TypeFor[Check]():
+		return reflect.ValueOf(defaultCheck())
+	}
+	return reflect.Zero(t)
+}
+
 // HostNames lists the configured hosts in order.
 func (c *Config) HostNames() []string { return slices.Sorted(maps.Keys(c.Hosts)) }
 
@@ -118,6 +135,23 @@ func (c *Config) TargetHosts() map[string]string {
 	})
 	maps.Copy(byAddress, c.Targets.Hosts)
 	return byAddress
+}
+
+// AddressOf is the address under which a host is reached, without its port: its
+// own, localhost for a local one, and otherwise its name.
+func (c *Config) AddressOf(name string) string {
+	h := c.Hosts[name]
+	address := h.Address
+	if host, _, err := net.SplitHostPort(address); err == nil {
+		address = host
+	}
+	switch {
+	case address != "":
+		return address
+	case h.Local:
+		return "localhost"
+	}
+	return name
 }
 
 // File is the path of the file that was read, as it was given; "lifeline.yaml"

@@ -207,6 +207,74 @@ targets: {hosts: {10.0.0.1: borealis, node-b: borealis}}
 	}
 }
 
+func TestChecks(t *testing.T) {
+	cfg := mustParse(t, `
+hosts:
+  nexus: {address: "10.0.0.1:2222"}
+  here:  {local: true}
+  alias: {ssh_config: box}
+prometheus: {url: "http://127.0.0.1:9090"}
+checks:
+  - match: {alert: /Web.*/, host: nexus, kind: container, name: web}
+    http: http://{{address}}:8080/{{container}}
+    expect: ok
+  - {prometheus: "up{host={{host}}}", timeout: 3s}
+`)
+	web := lifeline.Target{Host: "nexus", Kind: lifeline.TargetContainer, Name: "web"}
+	for i, want := range []lifeline.Check{
+		{HTTP: "http://10.0.0.1:8080/web", Expect: "ok", Timeout: lifeline.CheckTimeout},
+		{Prometheus: `up{host="nexus"}`, Timeout: 3 * time.Second},
+	} {
+		c, err := cfg.Checks[i].Compile()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := c.For(web, cfg.AddressOf("nexus"))
+		if diff := cmp.Diff(want, got); diff != "" || err != nil {
+			t.Errorf("check %d: %v (-want +got):\n%s", i, err, diff)
+		}
+	}
+	if here, alias := cfg.AddressOf("here"), cfg.AddressOf("alias"); here != "localhost" || alias != "alias" {
+		t.Errorf("addresses %q and %q", here, alias)
+	}
+	m := cfg.Checks[0].Match
+	other := web
+	other.Name = "db"
+	for _, tc := range []struct {
+		alert  string
+		target lifeline.Target
+		want   bool
+	}{{"WebDown", web, true}, {"AWebDown", web, false}, {"WebDown", other, false}, {"WebDown", lifeline.Target{Host: "here", Kind: web.Kind, Name: "web"}, false}} {
+		if got := m.Matches(tc.alert, tc.target); got != tc.want {
+			t.Errorf("%s about the %s: %v", tc.alert, tc.target, got)
+		}
+	}
+	if !cfg.Checks[1].Match.Matches("Any", other) {
+		t.Error("a check without match is made for everything")
+	}
+}
+
+// What docs/verification.md shows is a configuration that works.
+func TestTheDocumentationsChecks(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/verification.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	checks, servers := 0, 0
+	for i, block := range strings.Split(string(doc), "```yaml\n") {
+		block, _, _ = strings.Cut(block, "```")
+		if i == 0 || !strings.HasPrefix(block, "prometheus:") && !strings.HasPrefix(block, "alertmanager:") {
+			continue
+		}
+		cfg := mustParse(t, "hosts: {nexus: {address: 10.0.0.1}}\n"+block)
+		checks += len(cfg.Checks)
+		servers += len(cfg.Alertmanager.URL)
+	}
+	if checks != 4 || servers != 1 {
+		t.Errorf("the document shows %d checks and %d Alertmanagers, want 4 and 1", checks, servers)
+	}
+}
+
 func TestFind(t *testing.T) {
 	dir, home := t.TempDir(), t.TempDir()
 	t.Chdir(dir)

@@ -321,6 +321,7 @@ func (d *decoder) slice(n ast.Node, into reflect.Value, field string) {
 	for i, entry := range seq.Values {
 		name := fmt.Sprintf("%s[%d]", field, i)
 		d.src.places[name] = nodePlace(entry)
+		list.Index(i).Set(unwritten(into.Type().Elem()))
 		d.value(entry, list.Index(i), name, "")
 	}
 	into.Set(list)
@@ -334,12 +335,7 @@ func (d *decoder) mapping(n ast.Node, into reflect.Value, field string) {
 	m := reflect.MakeMap(into.Type())
 	for _, e := range entries {
 		elem := reflect.New(into.Type().Elem()).Elem()
-		if elem.Type() == reflect.TypeFor[Host]() {
-			elem.Set(reflect.ValueOf(defaultHost()))
-		}
-		if elem.Type() == reflect.TypeFor[NotifyChannel]() {
-			elem.Set(reflect.ValueOf(defaultChannel()))
-		}
+		elem.Set(unwritten(elem.Type()))
 		name := join(field, e.name)
 		d.src.places[name] = placeOf(e.key)
 		d.value(e.value, elem, name, "")

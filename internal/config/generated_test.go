@@ -43,6 +43,8 @@ func TestYAMLComesBack(t *testing.T) {
 		host + `
 model: {name: "1.5", base_url: "https://h/?a=b#c"}
 targets: {hosts: {10.0.0.1: a, "true": a, "a: b": a}, host_labels: ["yes", "~", "x y"]}
+checks: [{match: {alert: "/a: b/", kind: unit}, http: "http://{{address}}/{{unit}}", status: 204, expect: "# no", timeout: 3s}]
+alertmanager: {url: ["http://a:9093"], follow_silences: true}
 policy: {rules: [{program: "0x10", args: ["-n", "", "# no", "*.log"], decision: deny, reason: "two\nlines: {}"}]}
 `,
 	} {

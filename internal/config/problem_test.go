@@ -118,6 +118,24 @@ func TestProblems(t *testing.T) {
 		{host + "store: {url: 'sqlite:x?mode=ro'}\n", "2:9: store.url: the file's name cannot have ? or #, and options are not supported: want sqlite:FILE, such as sqlite:lifeline.db"},
 		{host + "store: {url: 'postgres://x'}\n", "2:9: store.url: this version keeps its record in SQLite only: want sqlite:FILE"},
 
+		// Proof.
+		{host + "checks: [{tcp: 'a:1', match: {alert: /Web/, host: b, kind: unit, name: --now}}]\n",
+			"2:45: checks[0].match.host: no host \"b\" is configured: did you mean a?\n2:66: checks[0].match.name: \"--now\" is not a name that a unit can have"},
+		{host + "checks:\n  - {}\n  - command: 'docker logs {{container}}'\n", "3:5: checks[0]: want one of command, http, tcp and prometheus\n4:5: checks[1].command: {{container}} needs match.kind: container"},
+		{host + "checks: [{http: nexus, expect: /(/}]\n", `2:24: checks[0].expect: /(/: error parsing regexp: missing closing ): ` + "`(`"},
+		{host + "checks: [{http: nexus, status: 600}]\n", "2:24: checks[0].status: want an HTTP status from 100 to 599, got 600"},
+		{host + "checks: [{tcp: 'a:1', timeout: 0s}]\n", "2:23: checks[0].timeout: want a duration above zero"},
+		{host + "checks: [{tcp: 'a:1', match: {alert: /Web, name: web}}]\n",
+			"2:31: checks[0].match.alert: \"/Web\" begins a regular expression: end it with / as well\n2:44: checks[0].match.name: a name needs the kind of thing that has it: container, unit or filesystem"},
+		{host + "checks: [{prometheus: up}]\n", "2:11: checks[0].prometheus: no server is configured that could be asked"},
+		{host + "prometheus: {url: 'prom:9090', token_file: t, username: x, password_file: p}\n",
+			"2:14: prometheus.url: want a URL such as http://127.0.0.1:9090\n2:32: prometheus.token_file: want a password or a token, not both"},
+		{host + "prometheus: {url: 'http://x:y@z'}\n", "2:14: prometheus.url: the account goes into username and password_file, not into the URL"},
+		{host + "alertmanager: {url: ['http://a:9093', 'a:9093'], username: x}\n",
+			"2:39: alertmanager.url[1]: want a URL such as http://127.0.0.1:9090\n2:50: alertmanager.username: a username needs a password_file"},
+		{host + "alertmanager: {follow_silences: true, token_file: t}\n",
+			"2:1: alertmanager.url: there is an account or a certificate, and no server that they are for\n2:16: alertmanager.follow_silences: needs alertmanager.url"},
+
 		// Targets and rules.
 		{host + "targets: {hosts: {10.0.0.1: aa}}\n", `2:19: targets.hosts.10.0.0.1: no host "aa" is configured: did you mean a?`},
 		{host + "targets: {hosts: {x: }, unit_labels: ['']}\n", "2:19: targets.hosts.x: no host \"\" is configured\n2:39: targets.unit_labels[0]: a label has a name"},

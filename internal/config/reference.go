@@ -58,8 +58,8 @@ listen: 127.0.0.1:8674                                  # another address needs 
 
 // standardOf is the default of a section.
 func standardOf(s section) reflect.Value {
-	if s.typ == reflect.TypeFor[Host]() {
-		return reflect.ValueOf(defaultHost())
+	if own := unwritten(s.typ); !own.IsZero() {
+		return own
 	}
 	v := reflect.ValueOf(Default())
 	for name := range strings.SplitSeq(s.path, ".") {
@@ -67,7 +67,7 @@ func standardOf(s section) reflect.Value {
 			break
 		}
 		if strings.HasSuffix(name, "[]") || v.Kind() == reflect.Map {
-			return reflect.Zero(s.typ)
+			return unwritten(s.typ)
 		}
 		if name == "NAME" { // of a channel: hosts are a section of their own, above
 			v = reflect.ValueOf(defaultChannel())

@@ -37,8 +37,10 @@ func Schema() []byte {
 	s.Title = "lifeline.yaml"
 	s.Required = []string{"hosts"}
 	defaults(s, s, reflect.ValueOf(Default()))
-	if host := s.Definitions["Host"]; host != nil {
-		defaults(s, host, reflect.ValueOf(defaultHost()))
+	for name, value := range map[string]reflect.Value{"Host": reflect.ValueOf(defaultHost()), "Check": reflect.ValueOf(defaultCheck())} {
+		if d := s.Definitions[name]; d != nil {
+			defaults(s, d, value)
+		}
 	}
 	if channel := s.Definitions["NotifyChannel"]; channel != nil {
 		defaults(s, channel, reflect.ValueOf(defaultChannel()))

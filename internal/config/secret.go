@@ -2,12 +2,14 @@ package config
 
 import (
 	"bytes"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net/url"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml"
@@ -18,14 +20,15 @@ import (
 // hidden stands where a secret was.
 const hidden = "REDACTED"
 
-// Secrets are what a sender of alerts must know. With both set, either will do.
+// Secrets are what one side of an HTTP connection must know. With both set,
+// either will do.
 type Secrets struct {
 	Username, Password string // HTTP basic; Password "": not possible
 	Token              string // HTTP bearer; "": not possible
 }
 
 // String keeps the secrets out of whatever prints them.
-func (s Secrets) String() string { return "webhook secrets of " + s.Username }
+func (s Secrets) String() string { return "secrets of " + s.Username }
 
 // GoString is String.
 func (s Secrets) GoString() string { return s.String() }
@@ -40,13 +43,28 @@ func (s Secrets) Required() bool { return s.Password != "" || s.Token != "" }
 // that posts are taken without authentication, which Validate allows on a
 // loopback address only.
 func (c *Config) WebhookSecrets() (Secrets, error) {
-	s := Secrets{Username: c.Webhook.Username}
+	return c.secrets("webhook", c.Webhook.Username, c.Webhook.PasswordFile, c.Webhook.TokenFile)
+}
+
+// PrometheusSecrets reads the files that prometheus names.
+func (c *Config) PrometheusSecrets() (Secrets, error) {
+	return c.secrets("prometheus", c.Prometheus.Username, c.Prometheus.PasswordFile, c.Prometheus.TokenFile)
+}
+
+// AlertmanagerSecrets reads the files that alertmanager names.
+func (c *Config) AlertmanagerSecrets() (Secrets, error) {
+	return c.secrets("alertmanager", c.Alertmanager.Username, c.Alertmanager.PasswordFile, c.Alertmanager.TokenFile)
+}
+
+// secrets reads the files of one section.
+func (c *Config) secrets(section, username, passwordFile, tokenFile string) (Secrets, error) {
+	s := Secrets{Username: username}
 	var errs [2]error
-	if c.Webhook.PasswordFile != "" {
-		s.Password, errs[0] = c.secretFile("webhook.password_file", c.Webhook.PasswordFile)
+	if passwordFile != "" {
+		s.Password, errs[0] = c.secretFile(section+".password_file", passwordFile)
 	}
-	if c.Webhook.TokenFile != "" {
-		s.Token, errs[1] = c.secretFile("webhook.token_file", c.Webhook.TokenFile)
+	if tokenFile != "" {
+		s.Token, errs[1] = c.secretFile(section+".token_file", tokenFile)
 	}
 	for _, err := range errs {
 		if err != nil {
@@ -54,6 +72,30 @@ func (c *Config) WebhookSecrets() (Secrets, error) {
 		}
 	}
 	return s, nil
+}
+
+// Roots are the certificates that the server of a section, "prometheus" or
+// "alertmanager", must be signed by; nil for the system's.
+func (c *Config) Roots(section string) (*x509.CertPool, error) {
+	file := map[string]string{"prometheus": c.Prometheus.CAFile, "alertmanager": c.Alertmanager.CAFile}[section]
+	if file == "" {
+		return nil, nil
+	}
+	fail := func(text string) error {
+		return problems{c.src.problem(section+".ca_file", text, "name a file with certificates in PEM")}.err(c.File())
+	}
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		if cause, ok := errors.AsType[*os.PathError](err); ok {
+			err = cause.Err
+		}
+		return nil, fail(fmt.Sprintf("read %s: %v", file, err))
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(pem) {
+		return nil, fail(file + " has no certificate")
+	}
+	return roots, nil
 }
 
 // secretFile reads the first line of a file that nobody else may read. What it
@@ -101,6 +143,11 @@ func (c *Config) Redacted() Config {
 	r.Store.URL = redactURL(c.Store.URL)
 	r.Model.BaseURL = redactURL(c.Model.BaseURL)
 	r.Model.Second.BaseURL = redactURL(c.Model.Second.BaseURL)
+	r.Prometheus.URL = redactURL(c.Prometheus.URL)
+	r.Alertmanager.URL = slices.Clone(c.Alertmanager.URL)
+	for i, raw := range r.Alertmanager.URL {
+		r.Alertmanager.URL[i] = redactURL(raw)
+	}
 	r.src = nil
 	return r
 }

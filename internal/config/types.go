@@ -39,6 +39,15 @@ type Config struct {
 	// Runbooks is a folder with runbooks of your own. One that has the name of a
 	// shipped runbook replaces it. Empty: the shipped ones only.
 	Runbooks string `yaml:"runbooks" is:"path"`
+	// Checks are checks of your own of whether a thing works, made after an
+	// attempt besides Lifeline's look at it and those of the runbook. All that
+	// match the alert and its target must be good. See docs/verification.md.
+	Checks []Check `yaml:"checks"`
+	// Prometheus is the server that the prometheus queries of checks go to.
+	Prometheus Prometheus `yaml:"prometheus"`
+	// Alertmanager is asked whether an alert still fires, instead of waiting for
+	// its webhook to say so, and may be told about repairs.
+	Alertmanager Alertmanager `yaml:"alertmanager"`
 	// Targets says how an alert's labels name a host and the thing on it.
 	Targets Targets `yaml:"targets"`
 	// Triage says which alerts belong together, and keeps many alerts from being
@@ -387,6 +396,88 @@ type Respond struct {
 	VerifyTimeout Duration `yaml:"verify_timeout"`
 	// AlertTimeout is how long the alert may go on firing after the probe is well.
 	AlertTimeout Duration `yaml:"alert_timeout"`
+}
+
+// Check is one check of your own, with exactly one of command, http, tcp and
+// prometheus. {{container}}, {{unit}} and {{mount}} stand for the name of the
+// target, which match.kind must say; {{host}} for the name of its host and
+// {{address}} for the host's address.
+type Check struct {
+	// Match says for what it is made. Empty: after every attempt.
+	Match CheckMatch `yaml:"match"`
+	// Command runs on the target's host, through the policy like any other. It is
+	// good when it exits 0.
+	Command string `yaml:"command"`
+	// HTTP is an address that Lifeline itself gets: http://{{address}}:8080/health.
+	HTTP string `yaml:"http" is:"url"`
+	// Status is what the answer must have. 0: any 2xx.
+	Status int `yaml:"status"`
+	// TCP is a host:port that Lifeline itself connects to: {{address}}:5432.
+	TCP string `yaml:"tcp"`
+	// Prometheus is a query that must give at least one sample, none of them 0.
+	Prometheus string `yaml:"prometheus"`
+	// Expect is a text that must occur in the output, the body or what the server
+	// says first; between slashes it is a regular expression.
+	Expect string `yaml:"expect"`
+	// Timeout bounds one try; 1m at most.
+	Timeout Duration `yaml:"timeout"`
+}
+
+// CheckMatch says for what a check is made. All that is set must hold.
+type CheckMatch struct {
+	// Alert is the alert's name, or a regular expression between slashes that
+	// matches the whole name.
+	Alert string `yaml:"alert"`
+	// Host is a configured host.
+	Host string `yaml:"host"`
+	// Kind is that of the target.
+	Kind string `yaml:"kind" jsonschema:"enum=container,enum=unit,enum=filesystem,enum=host"`
+	// Name is that of the container, unit or mount point.
+	Name string `yaml:"name"`
+}
+
+// Prometheus is the server for the queries of checks.
+type Prometheus struct {
+	// URL is the server's address: http://prometheus:9090. Empty: there is none.
+	URL string `yaml:"url" is:"url"`
+	// Username is the account for HTTP basic authentication.
+	Username string `yaml:"username"`
+	// PasswordFile holds the password for HTTP basic authentication on its first
+	// line. The file must be readable by its owner only.
+	PasswordFile string `yaml:"password_file" is:"path"`
+	// TokenFile holds a token for HTTP bearer authentication on its first line.
+	// The file must be readable by its owner only.
+	TokenFile string `yaml:"token_file" is:"path"`
+	// CAFile holds the certificates, in PEM, that the server's must be signed by.
+	// Empty: the system's.
+	CAFile string `yaml:"ca_file" is:"path"`
+}
+
+// Alertmanager is the Alertmanager that sends alerts.
+type Alertmanager struct {
+	// URL is its address: http://alertmanager:9093. A list names the members of a
+	// cluster, in the order in which they are asked until one answers. Empty:
+	// there is none.
+	URL List `yaml:"url" is:"url"`
+	// Username is the account for HTTP basic authentication.
+	Username string `yaml:"username"`
+	// PasswordFile holds the password for HTTP basic authentication on its first
+	// line. The file must be readable by its owner only.
+	PasswordFile string `yaml:"password_file" is:"path"`
+	// TokenFile holds a token for HTTP bearer authentication on its first line.
+	// The file must be readable by its owner only.
+	TokenFile string `yaml:"token_file" is:"path"`
+	// CAFile holds the certificates, in PEM, that the server's must be signed by.
+	// Empty: the system's.
+	CAFile string `yaml:"ca_file" is:"path"`
+	// FollowSilences makes maintenance windows of its silences: what is silenced
+	// there is not repaired here.
+	FollowSilences bool `yaml:"follow_silences"`
+	// SilenceDuringRepair silences the incident's alert for the time of an attempt,
+	// so that nobody is called for what is being repaired. Read
+	// docs/verification.md first: Alertmanager tells nobody about an alert that
+	// comes back within its repeat_interval after it ended in silence.
+	SilenceDuringRepair bool `yaml:"silence_during_repair"`
 }
 
 // Targets says which labels of an alert name what. In each list the first

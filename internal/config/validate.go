@@ -23,6 +23,9 @@ func (c *Config) Validate() error {
 	v.webhook()
 	v.model()
 	v.store()
+	v.checks()
+	v.prometheus()
+	v.alertmanager()
 	v.targets()
 	v.triage()
 	v.policy()
@@ -62,7 +65,7 @@ func (v *validator) ranges(value, standard reflect.Value, field string) {
 			}
 		case k.typ.Kind() == reflect.Slice && k.typ.Elem().Kind() == reflect.Struct:
 			for i := range f.Len() {
-				v.ranges(f.Index(i), reflect.Zero(k.typ.Elem()), fmt.Sprintf("%s[%d]", at, i))
+				v.ranges(f.Index(i), unwritten(k.typ.Elem()), fmt.Sprintf("%s[%d]", at, i))
 			}
 		case k.typ.Kind() == reflect.Int:
 			low, high := bounds(t.Field(k.index).Tag.Get("jsonschema"))

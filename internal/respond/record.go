@@ -20,6 +20,9 @@ type Incidents interface {
 	MoveIncident(ctx context.Context, id string, to lifeline.State, actor, reason string) (lifeline.Incident, error)
 	// AppendEventOnce appends an event, unless one was appended under the key.
 	AppendEventOnce(ctx context.Context, key string, e lifeline.Event) error
+	// AlertGone notes that no alert of the incident fires any more; e says who
+	// knows.
+	AlertGone(ctx context.Context, e lifeline.Event) error
 	Commands(ctx context.Context, incidentID string) ([]lifeline.Command, error)
 }
 

@@ -87,6 +87,14 @@ type Config struct {
 	// Door is the guard. Close to shutdown, commands under way may finish.
 	Door       Door
 	Responders Responders
+	// Prober makes the owner's checks from this process; nil: such checks cannot
+	// be made.
+	Prober Prober
+	// Alerts is asked whether an alert still fires; nil: its webhook decides.
+	Alerts AlertSource
+	// Silences keeps Alertmanager quiet during a repair; nil: nothing is silenced.
+	// It needs Alerts: what is silenced sends no webhook at its end.
+	Silences Silencer
 
 	MaxChanges int // changes per incident, and per key within AttemptWindow; 0: 2
 	// AttemptWindow is the time in which the changes of earlier incidents of the
@@ -99,6 +107,7 @@ type Config struct {
 	VerifyFor     time.Duration // how long it may take to become well; 0: 60 s
 	VerifyEvery   time.Duration // between two looks at it; 0: 2 s
 	AlertWithin   time.Duration // how long the alert may take to resolve; 0: 5 min
+	AlertEvery    time.Duration // between two questions to Alerts; 0: 5 s
 	HeldLook      time.Duration // how often an incident in a maintenance window looks whether that was ended early; 0: 30 s
 	TidyEvery     time.Duration // how often the janitor looks; 0: 1 min
 	// ExecutorID names this node in the database; "": "lifeline".
@@ -118,6 +127,8 @@ func (c *Config) validate() error {
 		return errors.New("respond: Config.Door is not set")
 	case c.Responders == nil:
 		return errors.New("respond: Config.Responders is not set")
+	case c.Silences != nil && c.Alerts == nil:
+		return errors.New("respond: Config.Silences needs Config.Alerts")
 	}
 	c.MaxChanges = cmp.Or(c.MaxChanges, 2)
 	c.MaxAttempts = cmp.Or(c.MaxAttempts, 3)
@@ -130,6 +141,7 @@ func (c *Config) validate() error {
 	c.VerifyFor = cmp.Or(c.VerifyFor, 60*time.Second)
 	c.VerifyEvery = cmp.Or(c.VerifyEvery, 2*time.Second)
 	c.AlertWithin = cmp.Or(c.AlertWithin, 5*time.Minute)
+	c.AlertEvery = cmp.Or(c.AlertEvery, 5*time.Second)
 	c.ExecutorID = cmp.Or(c.ExecutorID, "lifeline")
 	if c.OnEnd == nil {
 		c.OnEnd = func(lifeline.Incident) {}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/dbos-inc/dbos-transact-golang/dbos"
 
@@ -50,6 +49,8 @@ type work struct {
 	// reports are what the responders said so far, and notes what was seen.
 	reports []lifeline.Report
 	notes   notes
+	// silences are those of its alerts at Alertmanager.
+	silences []string
 }
 
 // runSafely is run with its panic turned into an error.
@@ -95,7 +96,7 @@ func (w *work) run() (lifeline.State, error) {
 		return state, err
 	}
 	defer w.leave()
-	previous := ""
+	previous, chosen := "", 1 // chosen: for which attempt choice is
 	for attempt := 1; ; attempt++ {
 		now, state, err := w.begin(attempt, choice)
 		if err != nil || state != "" {
@@ -105,7 +106,8 @@ func (w *work) run() (lifeline.State, error) {
 		if _, err := w.move(lifeline.StateInvestigating, fmt.Sprintf("attempt %d", attempt)); err != nil {
 			return "", err
 		}
-		if attempt > 1 {
+		if attempt > chosen {
+			chosen = attempt
 			if choice, err = w.choose(attempt, alert, inc.Target); err != nil {
 				return "", err
 			}
@@ -113,6 +115,13 @@ func (w *work) run() (lifeline.State, error) {
 		responder, ok := w.cfg.Responders.Responder(choice.Responder)
 		if !ok {
 			return w.escalate(fmt.Sprintf("the configuration changed: %s is not there any more", choice.Responder), w.reports)
+		}
+		if err := w.silence(attempt, inc); err != nil {
+			return "", err
+		}
+		before, err := w.before(attempt, inc.Target, choice.Checks)
+		if err != nil {
+			return "", err
 		}
 		changesBefore := inc.Changes
 		c, err := w.theCase(inc, alert, attempt)
@@ -167,7 +176,19 @@ func (w *work) run() (lifeline.State, error) {
 		if well.OK {
 			return w.awaitAlert(inc, w.reports)
 		}
-		if why := w.noMore(attempt, inc, changesBefore, now.Used, halted, well); why != "" {
+		if how := worse(before, well); how != "" && inc.Changes > changesBefore {
+			return w.undo(attempt, inc.Target, how, w.reports)
+		}
+		// A second model may see what the first has not: it is asked although
+		// nothing was changed.
+		chosen = attempt + 1
+		next, err := w.choose(chosen, alert, inc.Target)
+		if err != nil {
+			return "", err
+		}
+		other := next.Responder != "" && next.Responder != choice.Responder
+		choice = next
+		if why := w.noMore(attempt, inc, changesBefore, now.Used, other, halted, well); why != "" {
 			return w.escalate(why, w.reports)
 		}
 		previous += fmt.Sprintf("Attempt %d by %s: %s Afterwards: %s\n", attempt, report.Responder, did, well.Detail)
@@ -175,13 +196,14 @@ func (w *work) run() (lifeline.State, error) {
 }
 
 // noMore says why no attempt follows on one that did not help; "" if one does.
-// usedBefore counts the changes of the incident's key before the attempt.
-func (w *work) noMore(attempt int, inc lifeline.Incident, changesBefore, usedBefore int, halted *halt, well wellness) string {
+// usedBefore counts the changes of the incident's key before the attempt; other
+// means that somebody else would make the next one.
+func (w *work) noMore(attempt int, inc lifeline.Incident, changesBefore, usedBefore int, other bool, halted *halt, well wellness) string {
 	used := usedBefore + inc.Changes - changesBefore
 	switch {
 	case halted != nil && halted.Paused:
 		return fmt.Sprintf("%s; still not well: %s", halted.Why, well.Detail)
-	case inc.Changes == changesBefore:
+	case inc.Changes == changesBefore && !other:
 		return "no safe step is left: " + well.Detail
 	case inc.Changes >= w.cfg.MaxChanges:
 		return fmt.Sprintf("still not well after %d of %d allowed changes: %s", inc.Changes, w.cfg.MaxChanges, well.Detail)
@@ -226,42 +248,6 @@ func (w *work) try(responder Responder, name string, c lifeline.Case) (lifeline.
 	return report, steps.halt, err
 }
 
-// awaitAlert ends an incident whose probe is well, once the alert agrees.
-func (w *work) awaitAlert(inc lifeline.Incident, reports []lifeline.Report) (lifeline.State, error) {
-	w.leave()
-	deadline := time.Time{}
-	for look := 1; ; look++ {
-		now, err := do(w.steps, fmt.Sprintf("alert.look.%d", look), func(ctx context.Context) (looked, error) {
-			inc, err := w.cfg.Store.Incident(ctx, w.id)
-			return looked{Firing: inc.AlertFiring, At: time.Now()}, err
-		})
-		if err != nil {
-			return "", err
-		}
-		if deadline.IsZero() {
-			deadline = now.At.Add(w.cfg.AlertWithin)
-		}
-		switch {
-		case !now.Firing && inc.Changes > 0:
-			return w.move(lifeline.StateResolved, "the probe is well and the alert is gone")
-		case !now.Firing:
-			return w.move(lifeline.StateSuperseded, "well again without a change of ours")
-		case !now.At.Before(deadline):
-			return w.escalate(fmt.Sprintf("the probe is well, but the alert still fires after %s", w.cfg.AlertWithin), reports)
-		}
-		_, err = dbos.Recv[string](w.wf, resolvedTopic, deadline.Sub(now.At))
-		if err != nil && !errors.Is(err, dbos.ErrTimeout) {
-			return "", err
-		}
-	}
-}
-
-// looked is one look at whether the alert still fires.
-type looked struct {
-	Firing bool      `json:"firing"`
-	At     time.Time `json:"at"`
-}
-
 // choose decides who makes an attempt, once: what was chosen is kept.
 func (w *work) choose(attempt int, alert lifeline.Alert, target lifeline.Target) (lifeline.Choice, error) {
 	return do(w.steps, fmt.Sprintf("choose.%d", attempt), func(context.Context) (lifeline.Choice, error) {
@@ -279,6 +265,11 @@ func (w *work) incident(step string) (lifeline.Incident, error) {
 // move changes the incident's state in a step. A step that runs again after a
 // crash finds the incident moved already, which the store takes as done.
 func (w *work) move(to lifeline.State, reason string) (lifeline.State, error) {
+	if to.Ended() {
+		if err := w.ending(to); err != nil {
+			return "", err
+		}
+	}
 	inc, err := do(w.steps, "move."+string(to), func(ctx context.Context) (lifeline.Incident, error) {
 		inc, err := w.cfg.Store.MoveIncident(ctx, w.id, to, "respond", reason)
 		if err == nil && to.Ended() {
@@ -326,16 +317,31 @@ func (w *work) unhandled(asked []lifeline.Approval) (fresh []lifeline.Approval) 
 // event appends one entry to the incident's timeline, in a step: once, also if
 // the step runs again.
 func (w *work) event(ctx context.Context, kind lifeline.EventKind, actor, text string, data any) error {
-	raw, err := json.Marshal(data)
+	e, err := newEvent(w.id, kind, actor, text, data)
 	if err != nil {
-		return fmt.Errorf("encode the details of %s: %w", kind, err)
+		return err
 	}
-	e := lifeline.Event{IncidentID: w.id, Kind: kind, Actor: actor, Text: text, Data: raw}
 	key := onceKey(ctx, e)
 	if key == "" {
 		return fmt.Errorf("the event %s does not belong to a step", kind)
 	}
 	return w.cfg.Store.AppendEventOnce(ctx, key, e)
+}
+
+// note appends one entry in a step of its own.
+func (w *work) note(step string, kind lifeline.EventKind, text string, data any) error {
+	_, err := do(w.steps, step, func(ctx context.Context) (bool, error) {
+		return true, w.event(ctx, kind, "respond", text, data)
+	})
+	return err
+}
+
+func newEvent(incidentID string, kind lifeline.EventKind, actor, text string, data any) (lifeline.Event, error) {
+	raw, err := json.Marshal(data)
+	if err != nil {
+		return lifeline.Event{}, fmt.Errorf("encode the details of %s: %w", kind, err)
+	}
+	return lifeline.Event{IncidentID: incidentID, Kind: kind, Actor: actor, Text: text, Data: raw}, nil
 }
 
 var _ tool.Runner = Door(nil)

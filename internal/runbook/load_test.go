@@ -1,9 +1,11 @@
 package runbook_test
 
 import (
+	"os"
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -26,8 +28,14 @@ healthy_if:
 fix:
   - docker start {{ container }}
   - docker restart {{container}} # on {{host}}
+undo:
+  - docker stop {{container}}
 verify:
   - docker logs {{container}}
+  - {command: "docker logs {{container}}", expect: /ready|up/, timeout: 3s}
+  - {http: "http://{{address}}:8080/{{container}}", status: 204}
+  - tcp: "{{address}}:5432"
+  - prometheus: container_running{name={{container}}, host="{{host}}"} == 1
 next: Look at it.
 ---
 
@@ -69,10 +77,57 @@ func TestLoad(t *testing.T) {
 		},
 		"healthy_if": {`docker inspect --format "{{.State.Status}}" web | grep -qx running`},
 		"fix":        {"docker start web", "docker restart web"},
-		"verify":     {"docker logs web"},
+		"undo":       {"docker stop web"},
+		"verify":     {"docker logs web", "docker logs web"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("commands (-want +got):\n%s", diff)
+	}
+}
+
+func TestChecks(t *testing.T) {
+	set := load(t, valid)
+	target := lifeline.Target{Host: "nexus", Kind: lifeline.TargetContainer, Name: "web"}
+	checks := func(set *runbook.Set) []lifeline.Check {
+		t.Helper()
+		book, _ := set.Get("web-down")
+		got, err := book.Checks(target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	want := []lifeline.Check{
+		{Command: "docker logs web"},
+		{Command: "docker logs web", Expect: "ready|up", Timeout: 3 * time.Second},
+		{HTTP: "http://nexus:8080/web", Status: 204},
+		{TCP: "nexus:5432"},
+		{Prometheus: `container_running{name="web", host="nexus"} == 1`},
+	}
+	if diff := cmp.Diff(want, checks(set)); diff != "" {
+		t.Errorf("checks (-want +got):\n%s", diff)
+	}
+	want[2].HTTP, want[3].TCP = "http://10.0.0.1:8080/web", "10.0.0.1:5432"
+	if diff := cmp.Diff(want, checks(set.WithAddresses(func(string) string { return "10.0.0.1" }))); diff != "" {
+		t.Errorf("checks with an address (-want +got):\n%s", diff)
+	}
+}
+
+// What the documentation shows is a runbook that loads.
+func TestTheDocumentationsRunbook(t *testing.T) {
+	readme, err := os.ReadFile("../../runbooks/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := strings.Cut(string(readme), "```yaml\n")
+	example, rest, _ := strings.Cut(text, "```")
+	load(t, example)
+	_, checks, _ := strings.Cut(rest, "```yaml\n")
+	checks, _, _ = strings.Cut(checks, "```")
+	book, _ := load(t, "---\nname: x\ntitle: T\nmatch: {target: container}\ndiagnose: [uptime]\n"+checks+"---\n").Get("x")
+	got, err := book.Checks(lifeline.Target{Host: "nexus", Kind: lifeline.TargetContainer, Name: "web"})
+	if err != nil || len(got) != 4 {
+		t.Errorf("%v, %v", got, err)
 	}
 }
 
@@ -118,6 +173,16 @@ func TestLoadErrors(t *testing.T) {
 		"wrong kind":             {head + "diagnose:\n  - systemctl status {{unit}}\n---\n", "{{unit}} needs match.target: unit"},
 		"open quote":             {head + "diagnose:\n  - echo \"it's\n---\n", "a quote \" is not closed"},
 		"empty command":          {head + "diagnose:\n  - ''\n---\n", "the command is empty"},
+		"empty check":            {head + "diagnose: [uptime]\nverify: ['']\n---\n", "a.md:6:10: the command is empty"},
+		"unknown check":          {head + "diagnose: [uptime]\nverify:\n  - htp: http://nexus/\n---\n", `a.md:7:5: unknown field "htp"`},
+		"check twice":            {head + "diagnose: [uptime]\nverify:\n  - tcp: a:1\n    tcp: b:1\n---\n", "a.md:8:5:"},
+		"two checks in one":      {head + "diagnose: [uptime]\nverify:\n  - {tcp: 'a:1', http: 'http://a'}\n---\n", "a.md:7:6: it has http and tcp"},
+		"bad URL":                {head + "diagnose: [uptime]\nverify:\n  - http: nexus/health\n---\n", "a.md:7:11: want a URL"},
+		"bad status":             {head + "diagnose: [uptime]\nverify:\n  - {http: 'http://a', status: fine}\n---\n", `status is "fine": want a number`},
+		"bad timeout":            {head + "diagnose: [uptime]\nverify:\n  - {tcp: 'a:1', timeout: 5}\n---\n", `timeout is "5": want a duration`},
+		"bad expectation":        {head + "diagnose: [uptime]\nverify:\n  - {tcp: 'a:1', expect: /SSH}\n---\n", "a.md:7:26: \"/SSH\" begins a regular expression"},
+		"check of another kind":  {head + "diagnose: [uptime]\nverify:\n  - prometheus: up{u={{unit}}}\n---\n", "a.md:7:17: {{unit}} needs match.target: unit"},
+		"nothing to undo":        {head + "diagnose: [uptime]\nundo: [uptime]\n---\n", "a.md:6:8: undo takes a fix back"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := runbook.Load(fstest.MapFS{"a.md": {Data: []byte(tc.text)}})

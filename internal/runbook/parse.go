@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 
 	"lifeline"
+	"lifeline/internal/check"
 )
 
 // frontMatter is the head of a runbook, between two lines of three dashes.
@@ -37,9 +40,12 @@ type frontMatter struct {
 	HealthyIf []located `yaml:"healthy_if"`
 	// Fix are changes, run one after another until one does not exit 0.
 	Fix []located `yaml:"fix"`
-	// Verify are reads that must exit 0 after the fix, besides Lifeline's own
-	// look at the target.
-	Verify []located `yaml:"verify"`
+	// Undo are changes that take the fix back, newest first. They run when the
+	// fix has made things worse.
+	Undo []located `yaml:"undo"`
+	// Verify are checks that must be good after the fix, besides Lifeline's own
+	// look at the target: a command that must exit 0, or keys.
+	Verify []verification `yaml:"verify"`
 	// Next says what a person should look at if it did not help.
 	Next located `yaml:"next"`
 }
@@ -66,6 +72,81 @@ func (l *located) UnmarshalYAML(node ast.Node) error {
 		return &fault{line: pos.Line, column: pos.Column, message: "want one line of text; put it in quotes if it holds {, [ or :"}
 	}
 	return nil
+}
+
+// verification is one entry of verify, with its place and those of its keys.
+type verification struct {
+	located // the command, or the place of the keys
+	spec    check.Spec
+	keys    map[string]located
+}
+
+// UnmarshalYAML implements yaml.NodeUnmarshaler.
+func (v *verification) UnmarshalYAML(node ast.Node) error {
+	pairs, ok := node.(ast.MapNode)
+	if !ok {
+		err := v.located.UnmarshalYAML(node)
+		v.spec.Command, v.keys = v.text, map[string]located{"command": v.located}
+		return err
+	}
+	v.keys = map[string]located{}
+	for it := pairs.MapRange(); it.Next(); {
+		var value located
+		pos := it.Key().GetToken().Position
+		name := it.Key().GetToken().Value
+		if _, twice := v.keys[name]; twice {
+			return &fault{line: pos.Line, column: pos.Column, message: fmt.Sprintf("the key %s is given twice", name)}
+		}
+		if len(v.keys) == 0 {
+			v.line, v.column = pos.Line, pos.Column
+		}
+		if err := value.UnmarshalYAML(it.Value()); err != nil {
+			return err
+		}
+		v.keys[name] = value
+		var err error
+		switch name {
+		case "command":
+			v.spec.Command = value.text
+		case "http":
+			v.spec.HTTP = value.text
+		case "status":
+			v.spec.Status, err = strconv.Atoi(value.text)
+		case "tcp":
+			v.spec.TCP = value.text
+		case "prometheus":
+			v.spec.Prometheus = value.text
+		case "expect":
+			v.spec.Expect = value.text
+		case "timeout":
+			v.spec.Timeout, err = time.ParseDuration(value.text)
+		default:
+			return &fault{line: pos.Line, column: pos.Column,
+				message: fmt.Sprintf("unknown field %q: a check has command, http, status, tcp, prometheus, expect and timeout", name)}
+		}
+		if err != nil {
+			return value.fault("%s is %q: want %s", name, value.text, map[string]string{"status": "a number such as 200", "timeout": "a duration such as 5s"}[name])
+		}
+	}
+	return nil
+}
+
+// compile reads the check, and gives what is wrong its place.
+func (v verification) compile(target lifeline.TargetKind) (*check.Check, error) {
+	if v.text == "" && len(v.keys) == 1 && v.spec == (check.Spec{}) {
+		if _, command := v.keys["command"]; command {
+			return nil, v.fault("the command is empty")
+		}
+	}
+	c, err := check.Compile(v.spec, target, "match.target")
+	if f, ok := errors.AsType[*check.Fault](err); ok {
+		at, known := v.keys[f.Field]
+		if !known {
+			at = v.located
+		}
+		return nil, at.fault("%s", f.Text)
+	}
+	return c, err
 }
 
 // fault is something wrong in a runbook, with its place.
@@ -143,16 +224,26 @@ func (b *Runbook) fill(fm frontMatter) error {
 		return err
 	}
 	for _, p := range []struct {
-		to   *[]template
+		to   *[]check.Template
 		from []located
-	}{{&b.diagnose, fm.Diagnose}, {&b.healthyIf, fm.HealthyIf}, {&b.fix, fm.Fix}, {&b.verify, fm.Verify}} {
+	}{{&b.diagnose, fm.Diagnose}, {&b.healthyIf, fm.HealthyIf}, {&b.fix, fm.Fix}, {&b.undo, fm.Undo}} {
 		for _, command := range p.from {
-			t, err := newTemplate(command.text, b.match.target)
+			t, err := check.NewTemplate(command.text, check.Shell, b.match.target, "match.target")
 			if err != nil {
 				return command.fault("%v", err)
 			}
 			*p.to = append(*p.to, t)
 		}
+	}
+	for _, v := range fm.Verify {
+		c, err := v.compile(b.match.target)
+		if err != nil {
+			return err
+		}
+		b.verify = append(b.verify, c)
+	}
+	if len(fm.Undo) > 0 && len(fm.Fix) == 0 {
+		return fm.Undo[0].fault("undo takes a fix back, and there is no fix")
 	}
 	return nil
 }

@@ -26,6 +26,7 @@ import (
 	"strings"
 
 	"lifeline"
+	"lifeline/internal/check"
 )
 
 // Runbook is one procedure. Load makes it; it does not change afterwards.
@@ -39,29 +40,45 @@ type Runbook struct {
 
 	match match
 	// The commands of each part, in the order of the file.
-	diagnose, healthyIf, fix, verify []template
-	next                             string
-	body                             string
+	diagnose, healthyIf, fix, undo []check.Template
+	verify                         []*check.Check
+	next                           string
+	body                           string
 	// owner is set by Merge: the owner's runbooks are preferred.
 	owner bool
+	// address is set by WithAddresses.
+	address func(host string) string
 }
 
 // Guidance is the text below the front matter: what a model is told.
 func (b *Runbook) Guidance() string { return b.body }
 
 // Commands gives every command of the runbook as it would be asked for on the
-// target, by part: "diagnose", "healthy_if", "fix" and "verify". Tests and
-// `lifeline policy` judge them with it.
+// target, by part: "diagnose", "healthy_if", "fix", "undo" and "verify". Tests
+// and `lifeline policy` judge them with it.
 func (b *Runbook) Commands(t lifeline.Target) (map[string][]string, error) {
 	out := map[string][]string{}
-	for part, templates := range map[string][]template{
-		"diagnose": b.diagnose, "healthy_if": b.healthyIf, "fix": b.fix, "verify": b.verify,
+	for part, templates := range map[string][]check.Template{
+		"diagnose": b.diagnose, "healthy_if": b.healthyIf, "fix": b.fix, "undo": b.undo,
 	} {
-		commands, err := renderAll(templates, t)
-		if err != nil {
-			return nil, err
+		commands := make([]string, len(templates))
+		for i, template := range templates {
+			var err error
+			if commands[i], err = template.Render(t, b.addressOf(t.Host)); err != nil {
+				return nil, err
+			}
 		}
 		out[part] = commands
+	}
+	checks, err := b.checks(t)
+	if err != nil {
+		return nil, err
+	}
+	out["verify"] = []string{}
+	for _, c := range checks {
+		if c.Command != "" {
+			out["verify"] = append(out["verify"], c.Command)
+		}
 	}
 	return out, nil
 }
@@ -69,15 +86,30 @@ func (b *Runbook) Commands(t lifeline.Target) (map[string][]string, error) {
 // Checks are the runbook's own checks of the target, which must be good after
 // an attempt, whoever made it.
 func (b *Runbook) Checks(t lifeline.Target) ([]lifeline.Check, error) {
-	commands, err := renderAll(b.verify, t)
+	checks, err := b.checks(t)
 	if err != nil {
 		return nil, fmt.Errorf("the runbook %s cannot be used on the %s: %w", b.Name, t, err)
 	}
-	var checks []lifeline.Check
-	for _, c := range commands {
-		checks = append(checks, lifeline.Check{Command: c})
+	return checks, nil
+}
+
+func (b *Runbook) checks(t lifeline.Target) (checks []lifeline.Check, err error) {
+	for _, v := range b.verify {
+		c, err := v.For(t, b.addressOf(t.Host))
+		if err != nil {
+			return nil, err
+		}
+		checks = append(checks, c)
 	}
 	return checks, nil
+}
+
+// addressOf is what {{address}} stands for; "" for the host's name.
+func (b *Runbook) addressOf(host string) string {
+	if b.address == nil {
+		return ""
+	}
+	return b.address(host)
 }
 
 // Set is a collection of runbooks with different names.
@@ -128,6 +160,18 @@ func Merge(shipped, owner *Set) *Set {
 		byName[own.Name] = &own
 	}
 	return newSet(byName)
+}
+
+// WithAddresses is the set whose runbooks know the address under which each host
+// is reached: what {{address}} stands for. "" stands for the host's name.
+func (s *Set) WithAddresses(address func(host string) string) *Set {
+	out := &Set{}
+	for _, b := range s.All() {
+		own := *b
+		own.address = address
+		out.books = append(out.books, &own)
+	}
+	return out
 }
 
 func newSet(byName map[string]*Runbook) *Set {

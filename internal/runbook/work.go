@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -33,6 +34,8 @@ type ran struct {
 	Outcome    lifeline.Outcome `json:"outcome"`
 	ExitStatus *int             `json:"exit_status,omitempty"`
 	OK         bool             `json:"ok"`
+	// Waits: a person is asked, and it may run later.
+	Waits bool `json:"waits,omitempty"`
 	// Why it was refused, or what went wrong.
 	Why string `json:"why,omitempty"`
 	// StdoutTail and StderrTail are the ends of the outputs.
@@ -91,6 +94,9 @@ func (b *Runbook) Work(ctx context.Context, steps lifeline.Steps, door Runner, t
 	fixed, err := w.fix(ctx, all["fix"])
 	if err != nil {
 		return report, err
+	}
+	if len(b.undo) > 0 && slices.ContainsFunc(fixed, ran.mayTakeEffect) {
+		report.Undo = all["undo"]
 	}
 	done := describeAll(fixed)
 	last := fixed[len(fixed)-1]
@@ -186,7 +192,7 @@ func results(kept []lifeline.StepResult) ([]ran, error) {
 func summarize(asked string, cmd lifeline.Command) ran {
 	r := ran{
 		Command: asked, Outcome: cmd.Outcome, ExitStatus: cmd.ExitStatus, OK: cmd.Succeeded(),
-		StdoutTail: tail(cmd.Stdout), StderrTail: tail(cmd.Stderr),
+		Waits: cmd.Waits(), StdoutTail: tail(cmd.Stdout), StderrTail: tail(cmd.Stderr),
 	}
 	switch {
 	case cmd.Outcome == lifeline.OutcomeRefused:
@@ -195,6 +201,11 @@ func summarize(asked string, cmd lifeline.Command) ran {
 		r.Why = cmd.Error
 	}
 	return r
+}
+
+// mayTakeEffect reports whether the command was begun or may be yet.
+func (r ran) mayTakeEffect() bool {
+	return r.Waits || r.Outcome != lifeline.OutcomeRefused && r.Outcome != lifeline.OutcomeNotStarted
 }
 
 func tail(b []byte) string {

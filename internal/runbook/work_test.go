@@ -293,3 +293,35 @@ func TestWorkRefusesAHostileName(t *testing.T) {
 		t.Errorf("summary = %q does not name the container", report.Summary)
 	}
 }
+
+// What takes the fix back is handed over once something of the fix was begun, or
+// may be: the caller judges whether it made things worse.
+func TestWorkGivesTheUndo(t *testing.T) {
+	text := strings.Replace(restartWeb, "verify:", "undo:\n  - unload {{container}}\n  - stop {{container}}\nverify:", 1)
+	undo := []string{"unload web", "stop web"}
+	for name, tc := range map[string]struct {
+		start lifeline.Command
+		want  []string
+	}{
+		"it ran":      {exit(0, ""), undo},
+		"it failed":   {exit(1, ""), undo},
+		"it may have": {lifeline.Command{Outcome: lifeline.OutcomeUnknown}, undo},
+		"it waits":    {lifeline.Command{Outcome: lifeline.OutcomeRefused, Cause: lifeline.CodeWaits}, undo},
+		"refused":     {lifeline.Command{Outcome: lifeline.OutcomeRefused, Cause: lifeline.CodeRefused}, nil},
+		"not started": {lifeline.Command{Outcome: lifeline.OutcomeNotStarted}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := &world{kept: map[string]json.RawMessage{}, answer: map[string]lifeline.Command{"healthy web": exit(1, ""), "start web": tc.start}}
+			b, _ := load(t, text).Get("web-down")
+			report, err := b.Work(t.Context(), engine{w}, w, w, lifeline.Case{
+				Incident: lifeline.Incident{ID: "inc_1", Target: lifeline.Target{Host: "nexus", Kind: lifeline.TargetContainer, Name: "web"}}, Attempt: 1,
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tc.want, report.Undo); diff != "" {
+				t.Errorf("undo (-want +got):\n%s", diff)
+			}
+		})
+	}
+}

@@ -320,3 +320,22 @@ func (s *Store) LatestAlert(ctx context.Context, incidentID string) (lifeline.Al
 	}
 	return a, wrap("read the newest alert of "+incidentID, err)
 }
+
+// AlertGone notes that no alert of the incident fires any more, on other
+// knowledge than its sender's message: e says whose. Where that is on record
+// already, nothing is written.
+func (s *Store) AlertGone(ctx context.Context, e lifeline.Event) error {
+	return s.write(ctx, "note that the alert of "+e.IncidentID+" is gone", func(tx *writeTx) error {
+		res, err := tx.ExecContext(ctx, `UPDATE incidents SET alert_firing = 0 WHERE id = $1 AND alert_firing = 1`, e.IncidentID)
+		if err != nil {
+			return err
+		}
+		if n, err := res.RowsAffected(); err != nil || n == 0 {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `DELETE FROM firing WHERE incident_id = $1`, e.IncidentID); err != nil {
+			return err
+		}
+		return tx.append(ctx, e)
+	})
+}

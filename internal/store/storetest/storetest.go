@@ -36,6 +36,8 @@ func Run(t *testing.T, open Open) {
 		{"receive for an escalated incident", escalated},
 		{"receive all or nothing", allOrNothing},
 		{"receive at the same time", concurrentReceives},
+		{"firing alerts", firingAlerts},
+		{"an alert is gone on other knowledge", alertGone},
 		{"moves", moves},
 		{"intent and result", intentAndResult},
 		{"intent moves the incident", intentMoves},
