@@ -32,6 +32,8 @@ const (
 	EventPaused  EventKind = "paused"
 	EventResumed EventKind = "resumed"
 
+	EventNodeLost EventKind = "node_lost" // another node takes over its work
+
 	EventRecordSealed EventKind = "record_sealed" // what was there when the chain of the record began
 	EventRecordBroken EventKind = "record_broken" // found while writing: the record is not what was written
 )

@@ -15,7 +15,8 @@ import (
 )
 
 // PauseFile is the name of a file that pauses Lifeline by being in the folder
-// of the database: for whoever has no lifeline command at hand.
+// of the key of the record, which on SQLite is that of the database: for whoever
+// has no lifeline command at hand.
 const PauseFile = "lifeline.paused"
 
 // Pause turns the kill switch on: from its commit on no intent of a change is
@@ -81,7 +82,7 @@ func (s *Store) withFile(p lifeline.Pause) lifeline.Pause {
 // pauseFile is the path of the file that pauses Lifeline, "" if it is not
 // there. That it cannot be looked for counts as being there.
 func (s *Store) pauseFile() string {
-	path := filepath.Join(filepath.Dir(s.path), PauseFile)
+	path := filepath.Join(filepath.Dir(s.keyFile), PauseFile)
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 		return ""
 	}
