@@ -30,6 +30,15 @@ func (c *Config) ModelKey() (string, error) {
 	return strings.TrimSpace(os.Getenv(EnvModelKey)), nil
 }
 
+// StorePassword is the password for Postgres that store.password_file holds; ""
+// if there is none.
+func (c *Config) StorePassword() (string, error) {
+	if c.Store.PasswordFile == "" {
+		return "", nil
+	}
+	return c.secretFile("store.password_file", c.Store.PasswordFile)
+}
+
 // Secrets are what a sender of alerts must know. With both set, either will do.
 type Secrets struct {
 	Username, Password string // HTTP basic; Password "": not possible
