@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/dbos-inc/dbos-transact-golang/dbos"
@@ -17,22 +16,22 @@ import (
 )
 
 // remediate is the workflow of one incident. Its result is the incident's last
-// state. It returns an error only when the process is stopping; then the
-// incident stays where it is and goes on at the next start.
+// state. It returns an error only when the process is stopping, or when another
+// node has the incident; it then stays where it is and goes on there, or at the
+// next start.
 func (s *Service) remediate(wf dbos.Context, incidentID string) (string, error) {
 	w := &work{Service: s, id: incidentID, wf: wf, handled: map[string]bool{},
 		steps: durable{wf: wf, log: s.cfg.Logger}}
 	state, err := w.runSafely()
+	s.stayIfLost()
 	if err == nil {
 		return string(state), nil
 	}
-	if wf.Err() != nil {
+	if wf.Err() != nil || w.elsewhere(err) {
 		return "", err
 	}
-	// No state may be one that only a living process can leave.
 	s.cfg.Logger.Error("remediation_failed", "incident", incidentID, "error", err)
-	what, _, _ := strings.Cut(err.Error(), "\n") // below it stands where it panicked
-	state, err = w.escalate("Lifeline itself failed: "+what, nil)
+	state, err = w.lastResort(err)
 	return string(state), err
 }
 

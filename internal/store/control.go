@@ -63,8 +63,13 @@ func because(reason string) string {
 	return ": " + reason
 }
 
-// Paused says where the kill switch stands, the file included.
+// Paused says where the kill switch stands, the file included. Another node's
+// taking over from this one is an error with lifeline.CodeFenced: this is what
+// is asked last before a change.
 func (s *Store) Paused(ctx context.Context) (lifeline.Pause, error) {
+	if err := s.inForce(ctx, s.db); err != nil {
+		return lifeline.Pause{}, wrap("read the kill switch", err)
+	}
 	p, err := readPause(ctx, s.db)
 	if err != nil {
 		return p, failed("read the kill switch", err, "")

@@ -31,6 +31,11 @@ type dialect interface {
 	// perhapsCommitted reports whether the error of a commit leaves open whether
 	// it was one.
 	perhapsCommitted(ctx context.Context, err error) bool
+	// broken reports whether an error, from before a commit, is that the
+	// connection broke: another one may do better.
+	broken(err error) bool
+	// opened is told that the database was opened well.
+	opened()
 	// snapshot are the options of a transaction that reads at one moment.
 	snapshot() *sql.TxOptions
 	// clock is now on the clock that leases are on; now is the record's.

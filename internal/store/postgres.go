@@ -2,22 +2,18 @@ package store
 
 import (
 	"context"
-	"crypto/hmac"
 	"crypto/sha256"
 	"database/sql"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/url"
-	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgtype"
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 
@@ -28,6 +24,8 @@ import (
 type postgres struct {
 	shown  string // the address without a password
 	config *pgx.ConnConfig
+	// patient is whether a server that is away is waited for: once it was there.
+	patient *atomic.Bool
 }
 
 const (
@@ -48,7 +46,7 @@ const (
 // newPostgres reads the address. What libpq's environment and files say (PGUSER,
 // .pgpass, …) counts where the address says nothing.
 func newPostgres(raw string, opts Options) (postgres, error) {
-	d := postgres{shown: redactURL(raw)}
+	d := postgres{shown: redactURL(raw), patient: new(atomic.Bool)}
 	no := func(hint, format string, args ...any) (postgres, error) {
 		return d, &lifeline.Error{Code: lifeline.CodeConfig, Message: fmt.Sprintf(format, args...), Hint: hint}
 	}
@@ -120,33 +118,13 @@ func (postgres) earlyKey(string) (key, error) { return nil, nil }
 // openDB gives a pool of database/sql: the store's SQL is the same on both
 // databases.
 func (d postgres) openDB() (*sql.DB, error) {
-	db := stdlib.OpenDB(*d.config.Copy(), stdlib.OptionAfterConnect(plainTexts))
+	db := sql.OpenDB(patientConnector{
+		Connector: stdlib.GetConnector(*d.config.Copy(), stdlib.OptionAfterConnect(plainTexts)), patient: d.patient,
+	})
 	db.SetMaxOpenConns(postgresConns)
 	db.SetMaxIdleConns(postgresConns)
 	db.SetConnMaxIdleTime(5 * time.Minute)
 	return db, nil
-}
-
-// plainTexts lets a connection take every text: Postgres knows no NUL in one,
-// and refuses what is not UTF-8.
-func plainTexts(_ context.Context, conn *pgx.Conn) error {
-	conn.TypeMap().RegisterType(&pgtype.Type{Name: "text", OID: pgtype.TextOID, Codec: plainText{}})
-	return nil
-}
-
-type plainText struct{ pgtype.TextCodec }
-
-func (c plainText) PlanEncode(m *pgtype.Map, oid uint32, format int16, value any) pgtype.EncodePlan {
-	if _, ok := value.(string); ok {
-		return plainPlan{}
-	}
-	return c.TextCodec.PlanEncode(m, oid, format, value)
-}
-
-type plainPlan struct{}
-
-func (plainPlan) Encode(value any, buf []byte) ([]byte, error) {
-	return append(buf, plain(value.(string))...), nil
 }
 
 // lockOpening takes a lock of the session, which ends with it at the latest, and
@@ -246,88 +224,4 @@ func lockKey(parts ...string) int64 {
 		writePart(h, p)
 	}
 	return int64(binary.BigEndian.Uint64(h.Sum(nil)))
-}
-
-// sharedKey reads the key that every node has a copy of. The database knows
-// whose key it is without knowing the key: with another one nothing is opened,
-// since every node would call what the others wrote forged. The first process of
-// a new database makes the key where there is none.
-func (s *Store) sharedKey(ctx context.Context) (key, error) {
-	var mac string
-	err := s.db.QueryRowContext(ctx, `SELECT mac FROM record_key WHERE id = 1`).Scan(&mac)
-	fresh := errors.Is(err, sql.ErrNoRows)
-	if err != nil && !fresh {
-		return nil, err
-	}
-	var k key
-	if fresh {
-		k, err = loadKey(s.keyFile)
-	} else {
-		k, err = readKey(s.keyFile)
-	}
-	wrong := func(what string) error {
-		return &lifeline.Error{Code: lifeline.CodeConfig, Message: fmt.Sprintf("the key of the record, %s, %s", s.keyFile, what),
-			Hint: "copy the file from another node, or from the backup that belongs to this database, or set store.key_file"}
-	}
-	switch {
-	case errors.Is(err, fs.ErrNotExist) && !fresh:
-		return nil, wrong("is not there, and the database is in use with one")
-	case err != nil:
-		return nil, err
-	case !fresh && !hmac.Equal([]byte(mac), []byte(k.check())):
-		return nil, wrong("is not the one that this database is in use with")
-	case !fresh:
-		return k, nil
-	}
-	var kept Head
-	var seal string
-	err = s.db.QueryRowContext(ctx, `SELECT seq, hash, mac FROM chain_head WHERE id = 1`).Scan(&kept.Seq, &kept.Hash, &seal)
-	switch {
-	case err == nil && !k.sealed(kept, seal):
-		return nil, wrong("did not seal the record of this database")
-	case err != nil && !errors.Is(err, sql.ErrNoRows):
-		return nil, err
-	}
-	_, err = s.db.ExecContext(ctx, `INSERT INTO record_key (id, mac) VALUES (1, $1)`, k.check())
-	return k, err
-}
-
-// check identifies the key to whoever has it.
-func (k key) check() string { return hex.EncodeToString(k.sign("lifeline/key-check/1")) }
-
-// OpenPool gives the workflow engine connections of its own to Postgres: who
-// opens the pool closes it. nil on SQLite, where the engine takes OpenDB. Once
-// another node has taken over from this one it gives no connection any more, and
-// while this node's lease has run out it waits for the next one.
-func (s *Store) OpenPool(ctx context.Context) (*pgxpool.Pool, error) {
-	d, ok := s.dialect.(postgres)
-	if !ok {
-		return nil, nil
-	}
-	config, err := pgxpool.ParseConfig(d.config.ConnString())
-	if err != nil {
-		return nil, failed("open the database "+d.shown, err, "")
-	}
-	config.ConnConfig = d.config.Copy()
-	// The engine has its own transactions, and waits in them.
-	config.ConnConfig.RuntimeParams["idle_in_transaction_session_timeout"] = fmt.Sprint(time.Minute.Milliseconds())
-	config.MaxConns, config.MinConns = enginePoolConns, 0
-	config.MaxConnIdleTime, config.MaxConnLifetime = 5*time.Minute, time.Hour
-	config.AfterConnect = plainTexts
-	config.PrepareConn = func(ctx context.Context, _ *pgx.Conn) (bool, error) {
-		if m := s.member.Load(); m != nil {
-			return true, m.await(ctx)
-		}
-		return true, nil
-	}
-	pool, err := pgxpool.NewWithConfig(ctx, config)
-	if err != nil {
-		return nil, failed("open the database "+d.shown, err, d.openHint())
-	}
-	return pool, nil
-}
-
-// plain is a text that every database takes: UTF-8 without NUL.
-func plain(s string) string {
-	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
 }

@@ -95,6 +95,10 @@ func (sqlite) takeTurn(context.Context, *sql.Tx) error { return nil }
 // perhapsCommitted: the database is in this process, and says what it did.
 func (sqlite) perhapsCommitted(context.Context, error) bool { return false }
 
+func (sqlite) broken(error) bool { return false }
+
+func (sqlite) opened() {}
+
 // snapshot: with a log, every reader sees one moment.
 func (sqlite) snapshot() *sql.TxOptions { return &sql.TxOptions{ReadOnly: true} }
 

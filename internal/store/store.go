@@ -82,6 +82,7 @@ func Open(ctx context.Context, url string, opts Options) (*Store, error) {
 		}
 		return nil, err
 	}
+	s.dialect.opened()
 	return s, nil
 }
 
@@ -196,22 +197,37 @@ type writeTx struct {
 	begun bool
 }
 
+// writeTries is how often a transaction is tried whose connection broke before
+// its commit: nothing of it is there, and a server that was started anew has
+// broken them all.
+const writeTries = 3
+
 // write runs work in one transaction, the only one that writes at its time in
 // any process, and, after the commit, hands its events on. An *lifeline.Error of
-// work is given back as it is.
+// work is given back as it is. work may be run again from its beginning.
 func (s *Store) write(ctx context.Context, what string, work func(*writeTx) error) error {
 	s.writing.Lock()
 	defer s.writing.Unlock()
+	for try := 1; ; try++ {
+		committing, err := s.writeOnce(ctx, what, work)
+		if err == nil || committing || try == writeTries || ctx.Err() != nil || !s.dialect.broken(err) {
+			return err
+		}
+	}
+}
+
+// writeOnce is one try; committing means that it came to the commit.
+func (s *Store) writeOnce(ctx context.Context, what string, work func(*writeTx) error) (committing bool, err error) {
 	tx, err := s.db.BeginTx(ctx, nil)
 	if err != nil {
-		return failed(what, err, "")
+		return false, failed(what, err, "")
 	}
 	defer tx.Rollback() // after a commit this does nothing
 	if err := s.dialect.takeTurn(ctx, tx); err != nil {
-		return failed(what, err, "")
+		return false, failed(what, err, "")
 	}
 	if err := s.inForce(ctx, tx); err != nil {
-		return wrap(what, err)
+		return false, wrap(what, err)
 	}
 	// As the database keeps it, so that what is handed on is what is on record.
 	w := &writeTx{Tx: tx, now: fromMicros(micros(s.opts.Now())), key: s.key}
@@ -220,19 +236,19 @@ func (s *Store) write(ctx context.Context, what string, work func(*writeTx) erro
 		err = w.end(ctx)
 	}
 	if err != nil {
-		return wrap(what, err)
+		return false, wrap(what, err)
 	}
 	if err := tx.Commit(); err != nil {
 		if s.dialect.perhapsCommitted(ctx, err) {
-			return &lifeline.Error{Code: lifeline.CodeStore, Err: err,
+			return true, &lifeline.Error{Code: lifeline.CodeStore, Err: err,
 				Message: what + ": the connection was lost while it was committed, so whether it is on record is not known"}
 		}
-		return failed(what, err, "")
+		return true, failed(what, err, "")
 	}
 	for _, e := range w.events {
 		s.opts.OnEvent(e)
 	}
-	return nil
+	return true, nil
 }
 
 // snapshot begins a transaction that reads the database as it stands at one
