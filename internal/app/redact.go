@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"log/slog"
 	"net/url"
+	"os"
 
 	"lifeline"
 	"lifeline/internal/config"
@@ -24,6 +25,9 @@ func newRedactor(cfg *config.Config) *redact.Redactor {
 		if s.Password != "" {
 			own = append(own, base64.StdEncoding.EncodeToString([]byte(s.Username+":"+s.Password)))
 		}
+	}
+	if password, err := cfg.StorePassword(); err == nil {
+		own = append(own, password, os.Getenv("PGPASSWORD"))
 	}
 	for _, raw := range []string{cfg.Store.URL, cfg.Model.BaseURL} {
 		if u, err := url.Parse(raw); err == nil && u.User != nil {

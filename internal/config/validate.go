@@ -319,6 +319,8 @@ func (v *validator) node() {
 	}
 	for _, name := range v.cfg.HostNames() {
 		switch pinned := v.cfg.Hosts[name].Node; {
+		case pinned == "" && v.cfg.Hosts[name].Local && v.cfg.Store.Postgres():
+			v.complain("hosts."+name, "a local host is the machine of one node: say of which", "add node: NAME, which is that machine's hostname or its node.name")
 		case pinned == "":
 		case !validName(pinned):
 			v.complain("hosts."+name+".node", fmt.Sprintf("%q is no name of a node", pinned), "")
