@@ -103,7 +103,7 @@ func (m *Membership) await(ctx context.Context) error {
 
 // joinMost is how long a node waits for its own name: the server may need a
 // moment to notice that the process before it is gone.
-const joinMost = 8 * time.Second
+const joinMost = 5 * time.Second
 
 // join implements dialect: it takes the lock that is named after the node, and
 // then the node's row.

@@ -55,6 +55,8 @@ func Run(t *testing.T, open Open) {
 		{"an approval is decided and used once", approvalOnce},
 		{"approvals", approvalLists},
 		{"links to approvals", approvalLink},
+		{"texts that no database keeps", oddTexts},
+		{"nodes", nodes},
 		{"nothing there", nothingThere},
 		{"closed", closed},
 	} {
