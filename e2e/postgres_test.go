@@ -26,6 +26,8 @@ type postgres struct {
 	// socket is the folder of its socket, and port what names it there.
 	socket, port string
 	databases    atomic.Int64
+	// run starts the server on the data that is there.
+	run func(*testing.T) *process
 }
 
 // startPostgres makes a cluster and starts it, as the account postgres: the
@@ -57,8 +59,20 @@ func startPostgres(t *testing.T) *postgres {
 	}
 	_, port := splitAddress(t, freeAddress(t))
 	p := &postgres{socket: home, port: port}
-	p.process = startAs(t, home, "postgres", env, as, postgresProgram(t, "postgres"), "-D", data, "-k", home, "-p", port,
-		"-c", "listen_addresses=127.0.0.1", "-c", "max_connections=200", "-c", "log_line_prefix=%m [%p] %a ", "-c", "lc_messages=C")
+	p.run = func(t *testing.T) *process {
+		server := startAs(t, home, "postgres", env, as, postgresProgram(t, "postgres"), "-D", data, "-k", home, "-p", port,
+			"-c", "listen_addresses=127.0.0.1", "-c", "max_connections=200", "-c", "log_line_prefix=%m [%p] %a ", "-c", "lc_messages=C")
+		server.end = syscall.SIGINT // a fast shutdown: it waits for nobody
+		return server
+	}
+	p.process = p.run(t)
+	p.up(t)
+	return p
+}
+
+// up waits until the server answers.
+func (p *postgres) up(t *testing.T) {
+	t.Helper()
 	p.ready(t, func() error {
 		conn, err := pgx.Connect(t.Context(), p.address("postgres"))
 		if err != nil {
@@ -66,7 +80,14 @@ func startPostgres(t *testing.T) *postgres {
 		}
 		return conn.Close(t.Context())
 	})
-	return p
+}
+
+// restart ends every session and starts the server anew.
+func (p *postgres) restart(t *testing.T) {
+	t.Helper()
+	p.stop(t)
+	p.process = p.run(t)
+	p.up(t)
 }
 
 // address of a database over the socket.

@@ -28,6 +28,8 @@ type process struct {
 	logFile string
 	// ended is closed once the program is gone and cmd.ProcessState is set.
 	ended chan struct{}
+	// end is the signal that asks it to end; nil: SIGTERM.
+	end os.Signal
 }
 
 // start starts a program whose output goes to NAME.log in dir.
@@ -73,7 +75,11 @@ func startAs(t *testing.T, dir, name string, env []string, as func(*syscall.SysP
 // failure and is killed.
 func (p *process) stop(t *testing.T) int {
 	t.Helper()
-	_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may have ended already
+	signal := p.end
+	if signal == nil {
+		signal = syscall.SIGTERM
+	}
+	_ = p.cmd.Process.Signal(signal) // it may have ended already
 	select {
 	case <-p.ended:
 	case <-time.After(patience):
