@@ -21,7 +21,7 @@ import (
 
 const (
 	// nodeLease is short, for a story that waits for its end.
-	nodeLease = 6 * time.Second
+	nodeLease = 8 * time.Second
 	// slowStart is how long the change of these stories takes: long enough to
 	// end a node in the middle of it.
 	slowStart = 5 * time.Second
