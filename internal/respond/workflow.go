@@ -21,7 +21,7 @@ import (
 // next start.
 func (s *Service) remediate(wf dbos.Context, incidentID string) (string, error) {
 	w := &work{Service: s, id: incidentID, wf: wf, handled: map[string]bool{},
-		steps: durable{wf: wf, log: s.cfg.Logger}}
+		steps: durable{wf: wf, log: s.cfg.Logger, stay: s.stayIfLost}}
 	state, err := w.runSafely()
 	s.stayIfLost()
 	if err == nil {
