@@ -73,6 +73,8 @@ type status struct {
 	ApprovalsWaiting int          `json:"approvals_waiting"`
 	ChangesDay       used         `json:"changes_day"`
 	Hosts            []hostStatus `json:"hosts"`
+	// Nodes are those that ever worked on the database, if it is Postgres.
+	Nodes []store.Node `json:"nodes"`
 }
 
 // used is a budget and what is used of it.
@@ -102,7 +104,7 @@ func (r *Records) WriteStatus(ctx context.Context, w io.Writer, asJSON bool) err
 }
 
 func (r *Records) status(ctx context.Context, cfg *config.Config) (s status, err error) {
-	s.Hosts = []hostStatus{}
+	s.Hosts, s.Nodes = []hostStatus{}, []store.Node{}
 	if s.Paused, err = r.store.Paused(ctx); err != nil {
 		return s, err
 	}
@@ -116,6 +118,11 @@ func (r *Records) status(ctx context.Context, cfg *config.Config) (s status, err
 	for _, a := range approvals {
 		if a.State == lifeline.ApprovalPending {
 			s.ApprovalsWaiting++
+		}
+	}
+	if cfg.Store.Postgres() {
+		if s.Nodes, err = r.store.Nodes(ctx); err != nil {
+			return s, err
 		}
 	}
 	s.ChangesDay.Most = cfg.Respond.MaxChangesPerDay
@@ -148,7 +155,23 @@ func (s status) write(w io.Writer) error {
 	for _, h := range s.Hosts {
 		fmt.Fprintf(t, "host %s\t%s, %d of %d changes within an hour\n", h.Name, h.Mode, h.ChangesHour.Used, h.ChangesHour.Most)
 	}
+	for _, n := range s.Nodes {
+		fmt.Fprintf(t, "node %s\t%s\n", n.Name, nodeWords(n))
+	}
 	return t.Flush()
+}
+
+// nodeWords says how a node is.
+func nodeWords(n store.Node) string {
+	switch {
+	case n.Alive:
+		return "alive since " + n.StartedAt.Local().Format(time.DateTime)
+	case n.FencedBy != "" && !n.Recovered:
+		return "gone, " + n.FencedBy + " is taking over"
+	case n.FencedBy != "":
+		return "gone, " + n.FencedBy + " has taken over"
+	}
+	return "not there"
 }
 
 // pauseWords says where the kill switch stands.
