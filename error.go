@@ -22,6 +22,7 @@ const (
 	CodeNotFound    Code = "not_found"        // no such incident, approval, host or runbook
 	CodeTampered    Code = "record_tampered"  // the record is not what was written
 	CodeWaits       Code = "awaits_approval"  // not run: a person is asked first
+	CodeFenced      Code = "fenced"           // another node took over from this one
 	CodeInternal    Code = "internal"         // a defect of ours
 )
 
@@ -50,6 +51,8 @@ func (c Code) ExitStatus() int {
 		return 10
 	case CodeTampered:
 		return 11
+	case CodeFenced:
+		return 12
 	}
 	return 70 // EX_SOFTWARE of sysexits.h
 }

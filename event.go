@@ -39,6 +39,7 @@ const (
 	EventMaintenanceAdded   EventKind = "maintenance_added"   // or changed at its source
 	EventMaintenanceEnded   EventKind = "maintenance_ended"   // before its time
 	EventNotificationFailed EventKind = "notification_failed" // a message to people was given up
+	EventNodeLost           EventKind = "node_lost"           // another node takes over its work
 
 	EventRecordSealed EventKind = "record_sealed" // what was there when the chain of the record began
 	EventRecordBroken EventKind = "record_broken" // found while writing: the record is not what was written

@@ -38,16 +38,21 @@ type product struct {
 func install(t *testing.T, dir, knownHosts, hosts, more string, env ...string) *product {
 	t.Helper()
 	dir = filepath.Join(dir, "lifeline")
+	return installAt(t, dir, knownHosts, hosts, fmt.Sprintf("store:   {url: \"sqlite:%s\"}\n", filepath.Join(dir, "lifeline.db"))+more, env...)
+}
+
+// installAt is install with a folder, and a section store in more.
+func installAt(t *testing.T, dir, knownHosts, hosts, more string, env ...string) *product {
+	t.Helper()
 	p := &product{dir: dir, token: "token-of-the-webhook", env: append(env, "HOME="+dir, "PATH="+os.Getenv("PATH"))}
 	tokenFile := writeFile(t, filepath.Join(dir, "webhook-token"), p.token+"\n")
 	p.config = writeFile(t, filepath.Join(dir, "lifeline.yaml"), fmt.Sprintf(`
 hosts:
 %s
 ssh:     {known_hosts: %q}
-store:   {url: "sqlite:%s"}
 listen:  127.0.0.1:0
 webhook: {token_file: %q}
-%s`, hosts, knownHosts, filepath.Join(dir, "lifeline.db"), tokenFile, more))
+%s`, hosts, knownHosts, tokenFile, more))
 	return p
 }
 

@@ -46,6 +46,9 @@ func prepare() (string, error) {
 			missing = append(missing, tool)
 		}
 	}
+	if found, err := filepath.Glob("/usr/lib/postgresql/*/bin/postgres"); err != nil || len(found) == 0 {
+		missing = append(missing, "postgres")
+	}
 	if len(missing) > 0 {
 		return "", fmt.Errorf("not found on this machine: %s\n  type: sudo scripts/install-test-deps", strings.Join(missing, ", "))
 	}

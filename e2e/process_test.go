@@ -28,10 +28,18 @@ type process struct {
 	logFile string
 	// ended is closed once the program is gone and cmd.ProcessState is set.
 	ended chan struct{}
+	// end is the signal that asks it to end; nil: SIGTERM.
+	end os.Signal
 }
 
 // start starts a program whose output goes to NAME.log in dir.
 func start(t *testing.T, dir, name string, env []string, argv ...string) *process {
+	t.Helper()
+	return startAs(t, dir, name, env, func(*syscall.SysProcAttr) {}, argv...)
+}
+
+// startAs is start with more to say about the process, such as its account.
+func startAs(t *testing.T, dir, name string, env []string, as func(*syscall.SysProcAttr), argv ...string) *process {
 	t.Helper()
 	p := &process{name: name, logFile: filepath.Join(dir, name+".log"), ended: make(chan struct{})}
 	out, err := os.OpenFile(p.logFile, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
@@ -45,6 +53,7 @@ func start(t *testing.T, dir, name string, env []string, argv ...string) *proces
 	// A group of its own, so that a terminal's interrupt reaches the test only,
 	// and an end with the test, should the test itself be killed.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
+	as(p.cmd.SysProcAttr)
 	if err := p.cmd.Start(); err != nil {
 		t.Fatalf("start %s: %v", name, err)
 	}
@@ -66,7 +75,11 @@ func start(t *testing.T, dir, name string, env []string, argv ...string) *proces
 // failure and is killed.
 func (p *process) stop(t *testing.T) int {
 	t.Helper()
-	_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may have ended already
+	signal := p.end
+	if signal == nil {
+		signal = syscall.SIGTERM
+	}
+	_ = p.cmd.Process.Signal(signal) // it may have ended already
 	select {
 	case <-p.ended:
 	case <-time.After(patience):
@@ -142,6 +155,16 @@ func freeAddress(t *testing.T) string {
 	}
 	defer l.Close()
 	return l.Addr().String()
+}
+
+// splitAddress is host and port.
+func splitAddress(t *testing.T, address string) (host, port string) {
+	t.Helper()
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return host, port
 }
 
 // tail is the last lines of a text.

@@ -31,6 +31,8 @@ import (
 // Options of an App that do not come from the configuration file.
 type Options struct {
 	Logger *slog.Logger
+	// Version of the binary, for the other nodes on the same database.
+	Version string
 }
 
 // App is the whole service.
@@ -39,6 +41,7 @@ type App struct {
 	log     *slog.Logger
 	hub     *timeline.Hub
 	store   *store.Store
+	node    *node
 	door    *Door
 	respond *respond.Service
 	notify  *notify.Notifier
@@ -62,8 +65,17 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (_ *App, err err
 	}()
 	metrics := newMetrics()
 
-	a.store, err = store.Open(ctx, cfg.Store.URL, store.Options{OnEvent: a.hub.Publish, Logger: a.log})
+	opened, err := storeOptions(cfg, a.log)
 	if err != nil {
+		return nil, err
+	}
+	opened.OnEvent = a.hub.Publish
+	if cfg.Store.Postgres() {
+		if opened.Node, err = cfg.NodeName(); err != nil {
+			return nil, err
+		}
+	}
+	if a.store, err = store.Open(ctx, cfg.Store.URL, opened); err != nil {
 		return nil, err
 	}
 	a.ends = append(a.ends, func(ctx context.Context) error {
@@ -72,10 +84,15 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (_ *App, err err
 	})
 	a.logHead(ctx)
 
+	a.node, err = joinNode(ctx, cfg, a.store, Options{Logger: a.log, Version: opts.Version})
+	if err != nil {
+		return nil, err
+	}
+	a.ends = append(a.ends, a.node.leave)
 	if err := a.newNotifier(metrics); err != nil {
 		return nil, err
 	}
-	a.door, err = newDoor(cfg, a.store, metrics, redact, DoorOptions{Logger: a.log})
+	a.door, err = newDoor(cfg, a.store, metrics, redact, DoorOptions{Logger: a.log, inForce: a.node.inForce()})
 	if err != nil {
 		return nil, err
 	}
@@ -94,27 +111,25 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (_ *App, err err
 	if err != nil {
 		return nil, err
 	}
-	db, err := a.store.OpenDB()
-	if err != nil {
-		return nil, err
-	}
-	proof := respond.Config{Prober: prober}
-	if monitor != nil {
-		a.ends = append(a.ends, func(context.Context) error { monitor.Close(); return nil })
-		proof.Alerts = monitor
-		if cfg.Alertmanager.SilenceDuringRepair {
-			proof.Silences = silencer{monitor, cfg}
-		}
-		a.follow = newFollower(cfg, monitor, a.store, redact, a.log)
-	}
-	a.respond, err = respond.New(ctx, respond.Config{
-		DB: db, Store: a.store, Approvals: a.store, Door: door, Responders: who,
-		Prober: proof.Prober, Alerts: proof.Alerts, Silences: proof.Silences,
+	engine := respond.Config{
+		Store: a.store, Approvals: a.store, Door: door, Responders: who, Prober: prober,
 		MaxChanges: cfg.Respond.MaxChanges, AttemptWindow: cfg.Respond.AttemptWindow.D(),
 		MaxPerHost: cfg.Respond.MaxPerHost, MaxAttempts: cfg.Respond.MaxAttempts,
 		StableFor: cfg.Respond.VerifyFor.D(), VerifyFor: cfg.Respond.VerifyTimeout.D(), AlertWithin: cfg.Respond.AlertTimeout.D(),
 		OnEnd: metrics.ended, Logger: a.log,
-	})
+	}
+	if monitor != nil {
+		a.ends = append(a.ends, func(context.Context) error { monitor.Close(); return nil })
+		engine.Alerts = monitor
+		if cfg.Alertmanager.SilenceDuringRepair {
+			engine.Silences = silencer{monitor, cfg}
+		}
+		a.follow = newFollower(cfg, monitor, a.store, redact, a.log)
+	}
+	if err := a.node.engine(ctx, &engine); err != nil {
+		return nil, err
+	}
+	a.respond, err = respond.New(ctx, engine)
 	if err != nil {
 		return nil, err
 	}
@@ -177,7 +192,8 @@ func (a *App) Start(ctx context.Context) error {
 			return nil
 		})
 	}
-	a.door.pool.Warm(a.cfg.HostNames()...)
+	a.node.watch(ctx, a.respond)
+	a.door.pool.Warm(warmed(a.cfg, a.node.member.Name())...)
 	served := make(chan error, 1)
 	go func() { served <- a.server.Serve(listener) }()
 	a.ends = append(a.ends, func(ctx context.Context) error {
@@ -223,11 +239,46 @@ func (a *App) Stop(ctx context.Context) error {
 	return all
 }
 
+// Fenced is closed once another node has taken over from this one: the process
+// has to end, by End.
+func (a *App) Fenced() <-chan struct{} { return a.node.member.Lost() }
+
+// endMost is how long a node that another one has taken over from may take to end
+// what it has under way.
+const endMost = 3 * time.Second
+
+// End ends a node that another one has taken over from, at once: commands under
+// way are ended, nothing is drained and nothing is written, since what becomes of
+// its work is the other's to say. It gives the error that says so.
+func (a *App) End(ctx context.Context) error {
+	err := a.node.member.Err()
+	a.log.Error("node_fenced", "node", a.node.member.Name(), "error", text(err))
+	ended := make(chan struct{})
+	go func() { // not waited for longer than endMost: the process ends, and this with it
+		defer close(ended)
+		now, cancel := context.WithTimeout(ctx, time.Millisecond)
+		defer cancel()
+		_ = a.server.Close() // whoever waits for an answer asks another node
+		_ = a.respond.Stop(now)
+		_ = a.door.pool.Shutdown(now)
+	}()
+	select {
+	case <-ended:
+	case <-time.After(endMost):
+	}
+	return err
+}
+
 // ready probes what the service cannot work without: that the record can be
-// written.
+// written, and that this node may.
 func (a *App) ready(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), 3*time.Second)
 	defer cancel()
+	if err := a.node.member.InForce(); err != nil {
+		a.log.Error("not_ready", "error", err)
+		http.Error(w, "another node has taken over from this one, or may do so", http.StatusServiceUnavailable)
+		return
+	}
 	if err := a.store.Ping(ctx); err != nil {
 		a.log.Error("not_ready", "error", err)
 		http.Error(w, "the database cannot be written", http.StatusServiceUnavailable)

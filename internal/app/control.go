@@ -81,6 +81,8 @@ type status struct {
 	// Notifications counts, by channel, the messages that wait and those that were
 	// given up. A channel without either is not in it.
 	Notifications map[string]lifeline.NotificationCount `json:"notifications"`
+	// Nodes are those that ever worked on the database, if it is Postgres.
+	Nodes []store.Node `json:"nodes"`
 }
 
 // used is a budget and what is used of it.
@@ -110,7 +112,7 @@ func (r *Records) WriteStatus(ctx context.Context, w io.Writer, asJSON bool) err
 }
 
 func (r *Records) status(ctx context.Context, cfg *config.Config) (s status, err error) {
-	s.Hosts = []hostStatus{}
+	s.Hosts, s.Nodes = []hostStatus{}, []store.Node{}
 	if s.Paused, err = r.store.Paused(ctx); err != nil {
 		return s, err
 	}
@@ -141,6 +143,11 @@ func (r *Records) status(ctx context.Context, cfg *config.Config) (s status, err
 	}
 	if s.Notifications, err = r.store.CountNotifications(ctx); err != nil {
 		return s, err
+	}
+	if cfg.Store.Postgres() {
+		if s.Nodes, err = r.store.Nodes(ctx); err != nil {
+			return s, err
+		}
 	}
 	s.ChangesDay.Most = cfg.Respond.MaxChangesPerDay
 	for _, name := range cfg.HostNames() {
@@ -180,7 +187,23 @@ func (s status) write(w io.Writer) error {
 	for _, h := range s.Hosts {
 		fmt.Fprintf(t, "host %s\t%s, %d of %d changes within an hour\n", h.Name, h.Mode, h.ChangesHour.Used, h.ChangesHour.Most)
 	}
+	for _, n := range s.Nodes {
+		fmt.Fprintf(t, "node %s\t%s\n", n.Name, nodeWords(n))
+	}
 	return t.Flush()
+}
+
+// nodeWords says how a node is.
+func nodeWords(n store.Node) string {
+	switch {
+	case n.Alive:
+		return "alive since " + n.StartedAt.Local().Format(time.DateTime)
+	case n.FencedBy != "" && !n.Recovered:
+		return "gone, " + n.FencedBy + " is taking over"
+	case n.FencedBy != "":
+		return "gone, " + n.FencedBy + " has taken over"
+	}
+	return "not there"
 }
 
 // pauseWords says where the kill switch stands.

@@ -21,6 +21,8 @@ type DoorOptions struct {
 	// Confirm is asked about what the policy does not decide alone; nil: such
 	// commands are refused.
 	Confirm func(ctx context.Context, cmd lifeline.Command) (bool, error)
+
+	inForce func() error // see guard.Config.InForce
 }
 
 // Door is the guard with the pool behind it.
@@ -35,7 +37,11 @@ type Door struct {
 func OpenDoor(ctx context.Context, cfg *config.Config, opts DoorOptions) (*Door, error) {
 	redact := newRedactor(cfg)
 	opts.Logger = guardedLog(opts.Logger, redact)
-	record, err := store.Open(ctx, cfg.Store.URL, store.Options{Logger: opts.Logger})
+	opened, err := storeOptions(cfg, opts.Logger)
+	if err != nil {
+		return nil, err
+	}
+	record, err := store.Open(ctx, cfg.Store.URL, opened)
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +66,7 @@ func newDoor(cfg *config.Config, record guard.Record, m *metrics, redactor *reda
 	}
 	r := cfg.Respond
 	door, err := guard.New(guard.Config{
-		Policies: policies, Pool: pool, Record: record, Identities: identities, Redact: redactor,
+		Policies: policies, Pool: ownHosts{pool, cfg}, Record: record, InForce: opts.inForce, Identities: identities, Redact: redactor,
 		Confirm: opts.Confirm, ApprovalTimeout: r.ApprovalTimeout.D(), ContainAfter: r.ContainAfter, ContainAfterUnknown: r.ContainAfterUnknown,
 		MaxChanges: r.MaxChanges, AttemptWindow: r.AttemptWindow.D(), MaxChangesPerHostHour: r.MaxChangesPerHostHour, MaxChangesPerDay: r.MaxChangesPerDay,
 		OnVerdict: m.verdict, OnResult: m.result,

@@ -22,7 +22,11 @@ type Records struct {
 
 // OpenRecords opens the database that the configuration names.
 func OpenRecords(ctx context.Context, cfg *config.Config) (*Records, error) {
-	s, err := store.Open(ctx, cfg.Store.URL, store.Options{})
+	opened, err := storeOptions(cfg, nil)
+	if err != nil {
+		return nil, err
+	}
+	s, err := store.Open(ctx, cfg.Store.URL, opened)
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"log/slog"
 	"net/url"
+	"os"
 
 	"lifeline"
 	"lifeline/internal/config"
@@ -36,6 +37,9 @@ func newRedactor(cfg *config.Config) *redact.Redactor {
 		if raw, err := cfg.ChannelURL(name); err == nil {
 			own = append(own, notify.Secrets(raw)...)
 		}
+	}
+	if password, err := cfg.StorePassword(); err == nil {
+		own = append(own, password, os.Getenv("PGPASSWORD"))
 	}
 	for _, raw := range []string{cfg.Store.URL, cfg.Model.BaseURL, cfg.Model.Second.BaseURL} {
 		if u, err := url.Parse(raw); err == nil && u.User != nil {

@@ -17,7 +17,8 @@ func newPause(g *globals) *cobra.Command {
 		Short: "The kill switch: from now on no change is made, on any host",
 		Long: `No change is let through any more, whoever asks: a model, a runbook, an approval
 or a person with lifeline exec. Reads are. It holds across restarts, until
-lifeline resume. A file lifeline.paused beside the database does the same.
+lifeline resume. A file lifeline.paused beside the database, or beside the key of
+the record, does the same on that machine.
 
 A change that runs already goes on, because half a restart is worse than a whole
 one; --now ends it too (TERM, then KILL).`,

@@ -20,7 +20,10 @@ func newServe(g *globals) *cobra.Command {
 		Long: `Listen for alerts, work each in a durable workflow, and keep one connection to
 each host open. SIGTERM and SIGINT drain: no new alerts, running commands end
 first (60 s at most), every connection is closed. Incidents that are not at
-their end go on at the next start.`,
+their end go on at the next start, or on another node of the same Postgres.
+
+A node that another one has taken over from, because it stood still for longer
+than its lease, ends at once with exit status 12: docs/nodes.md.`,
 		Example: "  lifeline serve -c lifeline.yaml",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -33,7 +36,7 @@ their end go on at the next start.`,
 			if err != nil {
 				return err
 			}
-			a, err := app.New(ctx, cfg, app.Options{Logger: log})
+			a, err := app.New(ctx, cfg, app.Options{Logger: log, Version: version})
 			if err != nil {
 				return err
 			}
@@ -43,7 +46,11 @@ their end go on at the next start.`,
 				_ = a.Stop(stopCtx) // the error of Start says what happened
 				return err
 			}
-			<-ctx.Done()
+			select {
+			case <-ctx.Done():
+			case <-a.Fenced():
+				return a.End(context.WithoutCancel(ctx))
+			}
 			log.Info("stopping", "drain_seconds", drain.Seconds())
 			stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
 			defer cancel()

@@ -2,8 +2,10 @@ package config
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"net"
+	"os"
 	"reflect"
 	"slices"
 	"time"
@@ -60,6 +62,7 @@ func Default() Config {
 			Second: Second{MaxTokens: 4096, RequestTimeout: Duration(2 * time.Minute)},
 		},
 		Store:     Store{URL: "sqlite:lifeline.db"},
+		Node:      Node{Heartbeat: Duration(time.Second), Lease: Duration(10 * time.Second)},
 		Listen:    "127.0.0.1:8674",
 		Responder: "auto",
 		Respond: Respond{
@@ -109,6 +112,32 @@ func unwritten(t reflect.Type) reflect.Value {
 
 // HostNames lists the configured hosts in order.
 func (c *Config) HostNames() []string { return slices.Sorted(maps.Keys(c.Hosts)) }
+
+// NodeName is this process's name among the nodes: node.name, otherwise the
+// machine's hostname.
+func (c *Config) NodeName() (string, error) {
+	if c.Node.Name != "" {
+		return c.Node.Name, nil
+	}
+	name, err := os.Hostname()
+	if err != nil || !validName(name) {
+		return "", &lifeline.Error{Code: lifeline.CodeConfig, Message: fmt.Sprintf("the hostname %q is no name for a node", name), Err: err,
+			Hint: "add to " + c.File() + ": node: {name: …}"}
+	}
+	return name, nil
+}
+
+// PinnedNodes lists, in order, the nodes that hosts are pinned to.
+func (c *Config) PinnedNodes() []string {
+	var names []string
+	for _, h := range c.Hosts {
+		if h.Node != "" {
+			names = append(names, h.Node)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
 
 // TargetHosts gives the configured host for what alerts may call it besides its
 // name: the keys of targets.hosts, and the hosts' addresses without their port.

@@ -12,6 +12,9 @@ import (
 
 const host = "hosts: {a: {local: true}}\n"
 
+// remote is a host that every node may work.
+const remote = "hosts: {a: {address: b}}\n"
+
 // Every complaint, with its place: "LINE:COLUMN: FIELD: TEXT", one a line.
 func TestProblems(t *testing.T) {
 	for _, tc := range []struct{ text, want string }{
@@ -112,11 +115,21 @@ func TestProblems(t *testing.T) {
 		{host + "webhook: {username: 'a:b', password_file: x}\n", "2:11: webhook.username: HTTP basic authentication allows no colon in a username"},
 
 		// The record.
-		{host + "store: {url: lifeline.db}\n", "2:9: store.url: want sqlite:FILE, such as sqlite:lifeline.db"},
+		{host + "store: {url: lifeline.db}\n", "2:9: store.url: want sqlite:FILE or postgres://USER@HOST/DATABASE, such as sqlite:lifeline.db"},
 		{host + "store: {url: 'sqlite:'}\n", "2:9: store.url: want sqlite:FILE, such as sqlite:lifeline.db"},
 		{host + "store: {url: 'sqlite::memory:'}\n", "2:9: store.url: a record in memory would be lost: want sqlite:FILE, such as sqlite:lifeline.db"},
 		{host + "store: {url: 'sqlite:x?mode=ro'}\n", "2:9: store.url: the file's name cannot have ? or #, and options are not supported: want sqlite:FILE, such as sqlite:lifeline.db"},
-		{host + "store: {url: 'postgres://x'}\n", "2:9: store.url: this version keeps its record in SQLite only: want sqlite:FILE"},
+		{remote + "store: {url: 'postgres://db/x?sslmode=require'}\n", "2:9: store.url: Postgres needs store.key_file: the key of the record is not kept in the database that it seals"},
+		{remote + "store: {key_file: k, url: 'postgres://db?sslmode=require'}\n", "2:22: store.url: the address names no database"},
+		{remote + "store: {key_file: k, url: 'postgres://db/x'}\n", "2:22: store.url: the database is on another machine, and the address does not say how the connection is protected"},
+		{remote + "store: {key_file: k, url: 'postgres://ann:hunter2@localhost/x'}\n", "2:22: store.url: the password does not belong into the address, where everybody reads it"},
+		{remote + "store: {key_file: k, url: 'postgres://localhost/x?password=hunter2'}\n", "2:22: store.url: the password does not belong into the address, where everybody reads it"},
+		{remote + "store: {key_file: k, url: 'postgres://a b/%zz'}\n", "2:22: store.url: it is not an address"},
+		{host + "store: {password_file: p}\n", "2:9: store.password_file: SQLite has no password: leave it out"},
+		{"hosts: {a: {local: true}}\nstore: {key_file: k, url: 'postgres:///x'}\n", "1:9: hosts.a: a local host is the machine of one node: say of which"},
+		{host + "node: {name: a/b}\n", "2:8: node.name: a node's name has letters, digits, dots, dashes and underscores, begins with a letter or digit, and has at most 63 characters"},
+		{host + "node: {lease: 3s}\n", "2:8: node.lease: want four heartbeats or more, which is 4s, got 3s"},
+		{"hosts: {a: {address: a, node: b}}\n", "1:25: hosts.a.node: on SQLite there is one process, and nothing to pin to: leave out node"},
 
 		// Proof.
 		{host + "checks: [{tcp: 'a:1', match: {alert: /Web/, host: b, kind: unit, name: --now}}]\n",

@@ -20,6 +20,15 @@ import (
 // hidden stands where a secret was.
 const hidden = "REDACTED"
 
+// StorePassword is the password for Postgres that store.password_file holds; ""
+// if there is none.
+func (c *Config) StorePassword() (string, error) {
+	if c.Store.PasswordFile == "" {
+		return "", nil
+	}
+	return c.secretFile("store.password_file", c.Store.PasswordFile)
+}
+
 // Secrets are what one side of an HTTP connection must know. With both set,
 // either will do.
 type Secrets struct {

@@ -18,6 +18,8 @@ type Config struct {
 	Model Model `yaml:"model"`
 	// Store is the database that holds alerts, incidents, commands and events.
 	Store Store `yaml:"store"`
+	// Node says who this process is among several on one Postgres.
+	Node Node `yaml:"node"`
 	// Listen is the address of the webhook, the metrics and the health checks,
 	// host:port. An address that other machines can reach needs the webhook's
 	// authentication.
@@ -92,6 +94,9 @@ type Host struct {
 	ForcedCommand bool `yaml:"forced_command"`
 	// Local means the machine that Lifeline runs on: commands run without SSH.
 	Local bool `yaml:"local"`
+	// Node pins the host to a node: while that node is alive, no other one opens a
+	// connection to the host. Empty: every node may.
+	Node string `yaml:"node"`
 	// Mode is how much Lifeline may do by itself: observe reads and changes
 	// nothing; suggest reads, and asks a person before each change; auto makes
 	// the reversible changes that the policy allows.
@@ -220,8 +225,35 @@ type Budget struct {
 
 // Store is the database.
 type Store struct {
-	// URL of the database: sqlite:FILE. The file is created where there is none.
+	// URL of the database: sqlite:FILE, which is created where there is none, or
+	// postgres://USER@HOST/DATABASE?sslmode=verify-full, for several nodes. A
+	// password does not belong here: see password_file.
 	URL string `yaml:"url" is:"url"`
+	// PasswordFile holds the password for Postgres on its first line. The file
+	// must be readable by its owner only. Empty: $PGPASSWORD, ~/.pgpass, or none.
+	PasswordFile string `yaml:"password_file" is:"path"`
+	// KeyFile holds the key that seals the record and signs links to approvals.
+	// It is made where there is none, together with the record, and belongs to
+	// it: keep and restore both together. Empty: beside SQLite's file, with .key
+	// after its name. Postgres needs it, the same on every node.
+	KeyFile string `yaml:"key_file" is:"path"`
+}
+
+// Node is this process among the nodes on one Postgres. On SQLite there is one
+// process, and nothing to say.
+type Node struct {
+	// Name of the node, by which hosts are pinned to it and the others know it.
+	// It stays the same over restarts, and no other node has it. Empty: the
+	// machine's hostname.
+	Name string `yaml:"name"`
+	// Heartbeat is how often the node says that it is there, and looks whether
+	// the others are.
+	Heartbeat Duration `yaml:"heartbeat"`
+	// Lease is how long a node that is not heard of keeps its work, if its
+	// session at the database stands: one that was stopped or cut off. One whose
+	// process died is noticed at once. The same on every node, and four
+	// heartbeats or more.
+	Lease Duration `yaml:"lease"`
 }
 
 // Webhook says who may post alerts. With neither a password nor a token, posts

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"net/url"
 	"reflect"
 	"slices"
 	"strconv"
@@ -26,6 +27,7 @@ func (c *Config) Validate() error {
 	v.checks()
 	v.prometheus()
 	v.alertmanager()
+	v.node()
 	v.targets()
 	v.triage()
 	v.policy()
@@ -246,17 +248,79 @@ func (v *validator) webhook() {
 }
 
 func (v *validator) store() {
-	file, ok := strings.CutPrefix(v.cfg.Store.URL, "sqlite:")
-	if strings.HasPrefix(v.cfg.Store.URL, "postgres") {
-		v.complain("store.url", "this version keeps its record in SQLite only: want sqlite:FILE", "")
+	if v.cfg.Store.Postgres() {
+		v.postgres()
 		return
 	}
+	if v.cfg.Store.PasswordFile != "" {
+		v.complain("store.password_file", "SQLite has no password: leave it out", "")
+	}
+	file, ok := strings.CutPrefix(v.cfg.Store.URL, "sqlite:")
 	text := badFile(strings.TrimPrefix(file, "//"))
 	if !ok {
-		text = "want sqlite:FILE"
+		text = "want sqlite:FILE or postgres://USER@HOST/DATABASE"
 	}
 	if text != "" {
 		v.complain("store.url", text+", such as "+Default().Store.URL, "")
+	}
+}
+
+// Postgres reports whether the database is Postgres and not SQLite.
+func (s Store) Postgres() bool {
+	return strings.HasPrefix(s.URL, "postgres:") || strings.HasPrefix(s.URL, "postgresql:")
+}
+
+const postgresForm = "postgres://lifeline@db.example.net/lifeline?sslmode=verify-full"
+
+// postgres checks an address of Postgres, as far as that can be done without
+// asking it.
+func (v *validator) postgres() {
+	s := v.cfg.Store
+	if s.KeyFile == "" {
+		v.complain("store.url", "Postgres needs store.key_file: the key of the record is not kept in the database that it seals",
+			"add to "+v.cfg.File()+":\n  store:\n    key_file: /var/lib/lifeline/record.key\nthe same file on every node: docs/nodes.md")
+	}
+	u, err := url.Parse(s.URL)
+	if err != nil || u.Opaque != "" {
+		v.complain("store.url", "it is not an address", "such as "+postgresForm)
+		return
+	}
+	query := u.Query()
+	if _, inline := u.User.Password(); inline || query.Has("password") {
+		v.complain("store.url", "the password does not belong into the address, where everybody reads it",
+			"put it into a file: store: {password_file: postgres-password}\nand beside it: (umask 077; cat > postgres-password)")
+	}
+	if u.Path == "" || u.Path == "/" {
+		v.complain("store.url", "the address names no database", "such as "+postgresForm)
+	}
+	host := cmp.Or(u.Hostname(), query.Get("host"))
+	here := host == "" || strings.HasPrefix(host, "/") || loopback(host)
+	if !here && !query.Has("sslmode") {
+		v.complain("store.url", "the database is on another machine, and the address does not say how the connection is protected",
+			"add ?sslmode=verify-full, with sslrootcert=FILE if its certificate is your own")
+	}
+}
+
+// node checks who this process is, and that a lease is long enough for a
+// heartbeat that is late.
+func (v *validator) node() {
+	n := v.cfg.Node
+	if n.Name != "" && !validName(n.Name) {
+		v.complain("node.name", "a node's name has letters, digits, dots, dashes and underscores, begins with a letter or digit, and has at most 63 characters", "")
+	}
+	if n.Heartbeat > 0 && n.Lease > 0 && n.Lease < 4*n.Heartbeat {
+		v.complain("node.lease", fmt.Sprintf("want four heartbeats or more, which is %s, got %s", 4*n.Heartbeat, n.Lease), "")
+	}
+	for _, name := range v.cfg.HostNames() {
+		switch pinned := v.cfg.Hosts[name].Node; {
+		case pinned == "" && v.cfg.Hosts[name].Local && v.cfg.Store.Postgres():
+			v.complain("hosts."+name, "a local host is the machine of one node: say of which", "add node: NAME, which is that machine's hostname or its node.name")
+		case pinned == "":
+		case !validName(pinned):
+			v.complain("hosts."+name+".node", fmt.Sprintf("%q is no name of a node", pinned), "")
+		case !v.cfg.Store.Postgres():
+			v.complain("hosts."+name+".node", "on SQLite there is one process, and nothing to pin to: leave out node", "")
+		}
 	}
 }
 

@@ -107,12 +107,18 @@ func (g *Guard) request(ctx context.Context, cmd lifeline.Command) (*lifeline.Co
 
 // stillAllowed looks at the kill switch right before a change would be sent:
 // between its intent and its start it may have waited for a connection. That
-// the switch cannot be read is a no.
+// the switch cannot be read is a no. Before anything at all is sent, it looks at
+// whether this process may still act.
 func (g *Guard) stillAllowed(ctx context.Context, cmd lifeline.Command) func() error {
 	if cmd.Class == string(shellpolicy.Read) {
-		return nil
+		return g.cfg.InForce
 	}
 	return func() error {
+		if g.cfg.InForce != nil {
+			if err := g.cfg.InForce(); err != nil {
+				return err
+			}
+		}
 		switch p, err := g.cfg.Record.Paused(ctx); {
 		case err != nil:
 			return fmt.Errorf("read the kill switch: %w", err)

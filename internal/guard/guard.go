@@ -105,6 +105,9 @@ type Config struct {
 	// let through, at its end: for metrics.
 	OnVerdict func(shellpolicy.Verdict)
 	OnResult  func(lifeline.Command)
+	// InForce, if set, is asked last before anything is sent to a host: an error
+	// means that this process may not act any more, or not now.
+	InForce func() error
 	// Now is the clock of the record; nil: time.Now.
 	Now func() time.Time
 }

@@ -125,6 +125,7 @@ func (s *Service) tidyApprovals(ctx context.Context) error {
 func (s *Service) insist(ctx context.Context, what string, work func() (lifeline.State, error)) (lifeline.State, error) {
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, retryMost) {
 		state, err := work()
+		s.stayIfLost()
 		if err == nil {
 			return state, nil
 		}
@@ -134,6 +135,7 @@ func (s *Service) insist(ctx context.Context, what string, work func() (lifeline
 		select {
 		case <-ctx.Done():
 			return "", err
+		case <-s.lost():
 		case <-time.After(wait):
 		}
 	}

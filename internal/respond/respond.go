@@ -27,6 +27,7 @@ import (
 
 	"github.com/dbos-inc/dbos-transact-golang/dbos"
 	_ "github.com/dbos-inc/dbos-transact-golang/dbos/driver/sqlite" // DBOS's SQLite dialect
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"lifeline"
 )
@@ -79,7 +80,9 @@ type Config struct {
 	// DB is a handle of the Service's own on the store's database, which New
 	// and Stop close: DBOS keeps its tables there too, so that an incident and
 	// its workflow are committed together.
-	DB    *sql.DB
+	DB *sql.DB
+	// Pool takes the place of DB on Postgres.
+	Pool  *pgxpool.Pool
 	Store Store
 	// Approvals are where the door puts its questions to a person; nil: it asks
 	// none.
@@ -112,6 +115,11 @@ type Config struct {
 	TidyEvery     time.Duration // how often the janitor looks; 0: 1 min
 	// ExecutorID names this node in the database; "": "lifeline".
 	ExecutorID string
+	// Node is this process among others on the database; nil: it is alone.
+	Node Node
+	// Pins by host name are the hosts that one node works; others are for every
+	// node.
+	Pins map[string]Pin
 	// OnEnd, if set, is told of each incident that ended: for metrics.
 	OnEnd  func(lifeline.Incident)
 	Logger *slog.Logger
@@ -119,8 +127,10 @@ type Config struct {
 
 func (c *Config) validate() error {
 	switch {
-	case c.DB == nil:
-		return errors.New("respond: Config.DB is not set")
+	case c.DB == nil && c.Pool == nil:
+		return errors.New("respond: Config.DB is not set, nor Config.Pool")
+	case c.DB != nil && c.Pool != nil:
+		return errors.New("respond: Config.DB and Config.Pool are both set")
 	case c.Store == nil:
 		return errors.New("respond: Config.Store is not set")
 	case c.Door == nil:
@@ -152,6 +162,17 @@ func (c *Config) validate() error {
 	return nil
 }
 
+// close ends the handle on the database.
+func (c *Config) close() error {
+	if c.Pool != nil {
+		c.Pool.Close()
+	}
+	if c.DB != nil {
+		return c.DB.Close()
+	}
+	return nil
+}
+
 // Service works incidents.
 type Service struct {
 	cfg  Config
@@ -166,33 +187,34 @@ type Service struct {
 // before Start. A failed New leaves nothing to stop and closes Config.DB.
 func New(ctx context.Context, cfg Config) (*Service, error) {
 	if err := cfg.validate(); err != nil {
-		if cfg.DB != nil {
-			err = errors.Join(err, cfg.DB.Close())
-		}
-		return nil, err
+		return nil, errors.Join(err, cfg.close())
 	}
 	// The engine outlives ctx: Stop ends it, in order.
 	engine, err := dbos.NewContext(context.WithoutCancel(ctx), dbos.Config{
 		AppName:            "lifeline",
 		SQLiteSystemDB:     cfg.DB,
+		SystemDBPool:       cfg.Pool,
 		ApplicationVersion: workflowVersion,
 		ExecutorID:         cfg.ExecutorID,
 		Logger:             slog.New(warnings{cfg.Logger.Handler()}),
 	})
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("respond: open the workflow engine: %w", err), cfg.DB.Close())
+		return nil, errors.Join(fmt.Errorf("respond: open the workflow engine: %w", err), cfg.close())
 	}
 	s := &Service{cfg: cfg, dbos: engine, places: newPlaces(cfg.Workers, cfg.MaxPerHost), stopHelpers: func() {}}
 	dbos.RegisterWorkflow(engine, s.remediate, dbos.WithWorkflowName(workflowName), dbos.WithMaxRecoveryAttempts(maxRestarts))
-	_, err = dbos.RegisterQueue(engine, queueName,
-		dbos.WithWorkerConcurrency(cfg.Workers+maxWaiting),
-		dbos.WithPartitionConcurrency(1), // one remediation per target
-		dbos.WithQueueBasePollingInterval(100*time.Millisecond),
-	)
-	if err != nil {
-		dbos.Shutdown(engine, time.Second)
-		return nil, fmt.Errorf("respond: register the queue of incidents: %w", err)
+	for _, name := range s.queues() {
+		_, err = dbos.RegisterQueue(engine, name,
+			dbos.WithWorkerConcurrency(cfg.Workers+maxWaiting),
+			dbos.WithPartitionConcurrency(1), // one remediation per target, over all nodes
+			dbos.WithQueueBasePollingInterval(100*time.Millisecond),
+		)
+		if err != nil {
+			dbos.Shutdown(engine, time.Second)
+			return nil, fmt.Errorf("respond: register the queue of incidents: %w", err)
+		}
 	}
+	s.StandIn()
 	return s, nil
 }
 
@@ -231,7 +253,7 @@ func (s *Service) Stop(ctx context.Context) error {
 
 // Enqueue starts the incident's workflow when, and only if, tx commits.
 func (s *Service) Enqueue(_ context.Context, tx *sql.Tx, inc lifeline.Incident) error {
-	_, err := dbos.Enqueue[string](s.dbos, queueName, workflowName, inc.ID,
+	_, err := dbos.Enqueue[string](s.dbos, s.pin(inc).queue(), workflowName, inc.ID,
 		dbos.WithEnqueueWorkflowID(inc.ID),
 		dbos.WithEnqueueQueuePartitionKey(partition(inc)),
 		dbos.WithEnqueueTransaction(tx))

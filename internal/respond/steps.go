@@ -21,6 +21,8 @@ type durable struct {
 	wf   dbos.Context
 	host string
 	log  *slog.Logger
+	// stay does not return once another node has taken over from this one.
+	stay func()
 }
 
 // A step whose record cannot be written or read runs again, after 0.2 s, 0.4 s
@@ -45,7 +47,7 @@ func (d durable) Run(_ context.Context, steps ...lifeline.Step) []lifeline.StepR
 	running := make([]<-chan dbos.StepOutcome[string], len(steps))
 	results := make([]lifeline.StepResult, len(steps))
 	for i, step := range steps {
-		outcome, err := dbos.Go(d.wf, guarded(step), dbos.WithStepName(step.Name), dbos.WithStepMaxRetries(retries),
+		outcome, err := dbos.Go(d.wf, guarded(step, d.stay), dbos.WithStepName(step.Name), dbos.WithStepMaxRetries(retries),
 			dbos.WithStepBaseInterval(retryFirst), dbos.WithStepMaxInterval(retryMost), dbos.WithStepRetryPredicate(passes))
 		if err != nil {
 			results[i].Err = fmt.Errorf("start step %s: %w", step.Name, err)
@@ -69,9 +71,11 @@ func (d durable) Run(_ context.Context, steps ...lifeline.Step) []lifeline.StepR
 
 // guarded is the step's work with its panic turned into an error: one
 // incident's defect must not take the others down. Its context knows which step
-// it is, for the events that the step appends: see Once.
-func guarded(step lifeline.Step) dbos.Step[string] {
+// it is, for the events that the step appends: see Once. What it ends with is not
+// kept once another node has taken over: that node does the step itself.
+func guarded(step lifeline.Step, stay func()) dbos.Step[string] {
 	return func(ctx context.Context) (out string, err error) {
+		defer stay()
 		defer func() {
 			if p := recover(); p != nil {
 				err = panicked("step "+step.Name, p)

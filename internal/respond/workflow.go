@@ -14,16 +14,18 @@ import (
 )
 
 // remediate is the workflow of one incident. Its result is the incident's last
-// state. It returns an error only when the process is stopping; then the
-// incident stays where it is and goes on at the next start.
+// state. It returns an error only when the process is stopping, or when another
+// node has the incident; it then stays where it is and goes on there, or at the
+// next start.
 func (s *Service) remediate(wf dbos.Context, incidentID string) (string, error) {
 	w := &work{Service: s, id: incidentID, wf: wf, handled: map[string]bool{},
-		steps: durable{wf: wf, log: s.cfg.Logger}}
+		steps: durable{wf: wf, log: s.cfg.Logger, stay: s.stayIfLost}}
 	state, err := w.runSafely()
+	s.stayIfLost()
 	if err == nil {
 		return string(state), nil
 	}
-	if wf.Err() != nil {
+	if wf.Err() != nil || w.elsewhere(err) {
 		return "", err
 	}
 	// No state may be one that only a living process can leave. Without steps: one

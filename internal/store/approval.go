@@ -299,6 +299,7 @@ func approvalByID(ctx context.Context, q querier, id string) (lifeline.Approval,
 
 // findApproval finds an approval by its ID or by a beginning that only it has.
 func findApproval(ctx context.Context, q rowsQuerier, id string) (lifeline.Approval, error) {
+	id = plain(id)
 	found, err := queryApprovals(ctx, q, approvalColumns+` WHERE substr(a.id, 1, $1) = $2 ORDER BY a.id LIMIT 3`, len(id), id)
 	switch {
 	case err != nil:

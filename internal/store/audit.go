@@ -49,7 +49,7 @@ func bad(row, format string, args ...any) *BadRow {
 // window and incident's state against its events. docs/record.md says what this cannot find.
 // The error is for a record that could not be read.
 func (s *Store) VerifyAudit(ctx context.Context, check AuditCheck) (Audit, error) {
-	tx, err := s.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	tx, err := s.snapshot(ctx)
 	if err != nil {
 		return Audit{}, failed("verify the record", err, "")
 	}
@@ -195,7 +195,7 @@ func chainedEvents(ctx context.Context, q rowsQuerier, after int64) iter.Seq2[ch
 // JSON object each, and then the head: {"head": …}. It reads the record as it
 // stands at one moment.
 func (s *Store) ExportAudit(ctx context.Context, write func(line json.RawMessage) error) error {
-	tx, err := s.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	tx, err := s.snapshot(ctx)
 	if err != nil {
 		return failed("export the record", err, "")
 	}

@@ -134,7 +134,7 @@ func readHead(ctx context.Context, q querier, k key) (head Head, broken string, 
 // Head is the end of the record now; broken says what is wrong with it, "" if
 // nothing is. It looks at the end only: VerifyAudit reads all of it.
 func (s *Store) Head(ctx context.Context) (head Head, broken string, err error) {
-	tx, err := s.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	tx, err := s.snapshot(ctx)
 	if err != nil {
 		return head, "", failed("read the end of the record", err, "")
 	}

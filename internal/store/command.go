@@ -154,6 +154,7 @@ func (s *Store) RecordResult(ctx context.Context, cmd lifeline.Command) error {
 
 // RecordRefusal puts a command that was not let through on record.
 func (s *Store) RecordRefusal(ctx context.Context, cmd lifeline.Command) error {
+	cmd.ID, cmd.Host = plain(cmd.ID), plain(cmd.Host) // they may be a model's own words
 	return s.write(ctx, "record the refusal "+cmd.ID, func(tx *writeTx) error {
 		if prior, err := tx.command(ctx, cmd.ID); err != nil || prior != nil {
 			return err

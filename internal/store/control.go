@@ -16,7 +16,8 @@ import (
 )
 
 // PauseFile is the name of a file that pauses Lifeline by being in the folder
-// of the database: for whoever has no lifeline command at hand.
+// of the key of the record, which on SQLite is that of the database: for whoever
+// has no lifeline command at hand.
 const PauseFile = "lifeline.paused"
 
 // Pause turns the kill switch on: from its commit on no intent of a change is
@@ -63,8 +64,13 @@ func because(reason string) string {
 	return ": " + reason
 }
 
-// Paused says where the kill switch stands, the file included.
+// Paused says where the kill switch stands, the file included. Another node's
+// taking over from this one is an error with lifeline.CodeFenced: this is what
+// is asked last before a change.
 func (s *Store) Paused(ctx context.Context) (lifeline.Pause, error) {
+	if err := s.inForce(ctx, s.db); err != nil {
+		return lifeline.Pause{}, wrap("read the kill switch", err)
+	}
 	p, err := readPause(ctx, s.db)
 	if err != nil {
 		return p, failed("read the kill switch", err, "")
@@ -82,7 +88,7 @@ func (s *Store) withFile(p lifeline.Pause) lifeline.Pause {
 // pauseFile is the path of the file that pauses Lifeline, "" if it is not
 // there. That it cannot be looked for counts as being there.
 func (s *Store) pauseFile() string {
-	path := filepath.Join(filepath.Dir(s.path), PauseFile)
+	path := filepath.Join(filepath.Dir(s.keyFile), PauseFile)
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 		return ""
 	}

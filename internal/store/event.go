@@ -1,11 +1,11 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"encoding/json"
 	"fmt"
-	"strings"
 
 	"lifeline"
 )
@@ -29,7 +29,10 @@ func (tx *writeTx) append(ctx context.Context, e lifeline.Event) error {
 		e.At = tx.now
 	}
 	e.At = fromMicros(micros(e.At)) // as the database keeps it
-	e.Actor, e.Text = strings.ToValidUTF8(e.Actor, "\uFFFD"), strings.ToValidUTF8(e.Text, "\uFFFD")
+	e.Actor, e.Text = plain(e.Actor), plain(e.Text)
+	if len(e.Data) > 0 {
+		e.Data = bytes.ToValidUTF8(e.Data, []byte("\uFFFD"))
+	}
 	e.Seq = tx.head.Seq + 1
 	hash := chained(tx.head.Hash, e)
 	var data any

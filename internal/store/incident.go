@@ -73,6 +73,7 @@ func noIncident(id string) error {
 
 // Incident finds an incident by its ID or by a beginning that only it has.
 func (s *Store) Incident(ctx context.Context, id string) (lifeline.Incident, error) {
+	id = plain(id)
 	inc, err := incidentByID(ctx, s.db, id)
 	if lifeline.CodeOf(err) != lifeline.CodeNotFound || id == "" {
 		return inc, wrap("read the incident "+id, err)
@@ -113,14 +114,16 @@ func (s *Store) completeID(ctx context.Context, prefix string) (string, error) {
 }
 
 // wrap names the operation of an error that has no name yet.
-func wrap(what string, err error) error {
+func wrap(what string, err error) error { return wrapHint(what, err, "") }
+
+func wrapHint(what string, err error, hint string) error {
 	if err == nil {
 		return nil
 	}
 	if _, ok := errors.AsType[*lifeline.Error](err); ok {
 		return err
 	}
-	return failed(what, err, "")
+	return failed(what, err, hint)
 }
 
 // Filter chooses incidents.

@@ -21,17 +21,13 @@ import (
 const keyBytes = sha256.Size
 
 // key seals the end of the record and signs links to approvals. It lies in a
-// file beside the database and not in it, so that whoever can only write the
+// file of its own and not in the database, so that whoever can only write the
 // database can forge neither.
 type key []byte
 
-// keyPath is the file of a database's key.
-func keyPath(database string) string { return database + ".key" }
-
 // loadKey reads the key, or makes one where there is none. Of several processes
 // that do so at the same time, one makes it and all use it.
-func loadKey(database string) (key, error) {
-	path := keyPath(database)
+func loadKey(path string) (key, error) {
 	k, err := readKey(path)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return k, err
@@ -42,12 +38,12 @@ func loadKey(database string) (key, error) {
 	return readKey(path)
 }
 
-// lockOpening lets one process at a time open and migrate a database: SQLite
+// lockFile lets one process at a time open and migrate a database: SQLite
 // itself does not wait while another turns a new file into one with a log, and
 // two migrations at once would be in each other's way. The lock lies on the key
 // and ends with the process at the latest.
-func lockOpening(ctx context.Context, database string) (unlock func(), err error) {
-	f, err := os.Open(keyPath(database))
+func lockFile(ctx context.Context, path string) (unlock func(), err error) {
+	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}

@@ -7,19 +7,16 @@ import (
 	"embed"
 	"encoding/base32"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pressly/goose/v3"
-	_ "modernc.org/sqlite" // the driver named "sqlite"
 
 	"lifeline"
 )
@@ -29,8 +26,18 @@ var migrations embed.FS
 
 // Options of a Store.
 type Options struct {
+	// KeyFile holds the key of the record. On SQLite "" is the file beside the
+	// database, PATH.key; Postgres needs one, the same on every node.
+	KeyFile string
+	// Password for Postgres, if the address has none; "": what libpq's files and
+	// environment say.
+	Password string
+	// Node is this process's name among those on one Postgres, for whoever looks
+	// at the server's sessions; "" for a command that is none: see Join.
+	Node string
 	// OnEvent is called with every appended event after its commit, in the
-	// order of Seq. It must not block and must not call the store.
+	// order of Seq. It must not block and must not call the store. Events of
+	// other processes on the same database do not come here.
 	OnEvent func(lifeline.Event)
 	// Now is the clock of the record; nil: time.Now.
 	Now    func() time.Time
@@ -39,23 +46,23 @@ type Options struct {
 
 // Store is an open database. It is safe for concurrent use.
 type Store struct {
-	path string
-	db   *sql.DB
-	key  key
-	opts Options
-	// writing serialises this process's write transactions, which SQLite would
-	// do anyway, so that OnEvent sees events in the order of their commits.
+	dialect dialect
+	db      *sql.DB
+	key     key
+	keyFile string
+	opts    Options
+	// writing serialises this process's write transactions, which the database
+	// would do anyway, so that OnEvent sees events in the order of their commits.
 	writing    sync.Mutex
 	deliveries deliveries
+	// member is what Join gave: nothing is written that it does not let through.
+	member atomic.Pointer[Membership]
 }
 
-// Open opens or creates the database that url names: "sqlite:PATH". A new file
-// is readable by its owner only. Errors are *lifeline.Error.
+// Open opens the database that url names: "sqlite:PATH", which is created where
+// there is none and then readable by its owner only, or
+// "postgres://USER@HOST/DATABASE". Errors are *lifeline.Error.
 func Open(ctx context.Context, url string, opts Options) (*Store, error) {
-	path, err := sqlitePath(url)
-	if err != nil {
-		return nil, err
-	}
 	if opts.OnEvent == nil {
 		opts.OnEvent = func(lifeline.Event) {}
 	}
@@ -65,45 +72,58 @@ func Open(ctx context.Context, url string, opts Options) (*Store, error) {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
-	if err := createPrivate(path); err != nil {
-		return nil, failed("create the database "+path, err, "check that the folder exists and can be written, or set store.url")
+	s := &Store{opts: opts}
+	var err error
+	if s.dialect, s.keyFile, err = dialectOf(url, opts); err != nil {
+		return nil, err
 	}
-	s := &Store{path: path, opts: opts}
-	if s.key, err = loadKey(path); err != nil {
-		return nil, failed("read the key of the record, "+keyPath(path), err, "it belongs to the database beside it: keep and restore both together")
+	if err := s.open(ctx); err != nil {
+		if s.db != nil {
+			s.db.Close()
+		}
+		return nil, err
+	}
+	s.dialect.opened()
+	return s, nil
+}
+
+// open reads the key, connects and migrates, while no other process does.
+func (s *Store) open(ctx context.Context) error {
+	if err := s.dialect.create(); err != nil {
+		return failed("create the database "+s.dialect.name(), err, "check that the folder exists and can be written, or set store.url")
+	}
+	var err error
+	if s.key, err = s.dialect.earlyKey(s.keyFile); err != nil {
+		return keyError(s.keyFile, err)
 	}
 	opening, cancel := context.WithTimeoutCause(ctx, openMost, fmt.Errorf("it did not end within %s", openMost))
 	defer cancel()
-	unlock, err := lockOpening(opening, path)
+	if s.db, err = s.OpenDB(); err != nil {
+		return err
+	}
+	unlock, err := s.dialect.lockOpening(opening, s.db, s.keyFile)
 	if err != nil {
-		return nil, failed("open the database "+path, err, "")
+		return failed("open the database "+s.dialect.name(), err, s.dialect.openHint())
 	}
 	defer unlock()
-	if s.db, err = s.OpenDB(); err != nil {
-		return nil, err
-	}
 	if err := s.migrate(ctx); err != nil {
-		s.db.Close()
-		return nil, failed("open the database "+path, err, "is it a database of Lifeline, of this version or an older one, and is the disk writable?")
+		return failed("open the database "+s.dialect.name(), err, s.dialect.openHint())
 	}
-	return s, nil
+	if s.key == nil {
+		if s.key, err = s.sharedKey(ctx); err != nil {
+			return keyError(s.keyFile, err)
+		}
+	}
+	return nil
+}
+
+func keyError(file string, err error) error {
+	return wrapHint("read the key of the record, "+file, err, "it belongs to the database: keep and restore both together")
 }
 
 // openMost bounds the wait for another process that is opening the database: the
 // longest migration chains the events of an old one.
 const openMost = 2 * time.Minute
-
-// sqlitePath reads "sqlite:PATH".
-func sqlitePath(raw string) (string, error) {
-	path, ok := strings.CutPrefix(raw, "sqlite:")
-	path = strings.TrimPrefix(path, "//")
-	if !ok || path == "" || strings.ContainsAny(path, "?#") {
-		return "", &lifeline.Error{Code: lifeline.CodeConfig,
-			Message: fmt.Sprintf("store.url %q is not a database that Lifeline can open", redactURL(raw)),
-			Hint:    `write it as sqlite:/var/lib/lifeline/lifeline.db`}
-	}
-	return path, nil
-}
 
 // redactURL takes a password out of a database's address.
 func redactURL(raw string) string {
@@ -114,39 +134,16 @@ func redactURL(raw string) string {
 	return scheme + ":…"
 }
 
-// createPrivate creates the file, with mode 0600, if there is none: SQLite
-// itself would leave the mode to the umask.
-func createPrivate(path string) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return err
-	}
-	return f.Close()
-}
-
-// dsn sets every connection up alike. Transactions begin as writers, so that
-// none fails half-way for a lock it could have waited for; a commit is on disk
-// when it returns, since an intent that a power cut forgets could run twice.
-func dsn(path string) string {
-	if abs, err := filepath.Abs(path); err == nil {
-		path = abs
-	}
-	q := url.Values{"_txlock": {"immediate"}, "_pragma": {
-		"busy_timeout(10000)", "foreign_keys(ON)", "journal_mode(WAL)", "synchronous(FULL)",
-	}}
-	return (&url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: q.Encode()}).String()
-}
-
 // migrate brings the tables to this version's form, under the lock of the
 // opening. A database of a newer version is refused: what it means is not known
 // here.
 func (s *Store) migrate(ctx context.Context) error {
-	files, err := fs.Sub(migrations, "migrations/sqlite")
+	kind, folder, more := s.dialect.migrations(s)
+	files, err := fs.Sub(migrations, "migrations/"+folder)
 	if err != nil {
 		return err
 	}
-	provider, err := goose.NewProvider(goose.DialectSQLite3, s.db, files, goose.WithTableName("lifeline_migrations"),
-		goose.WithGoMigrations(goose.NewGoMigration(3, &goose.GoFunc{RunTx: backfill(s.key, s.opts.Now)}, nil)))
+	provider, err := goose.NewProvider(kind, s.db, files, append(more, goose.WithTableName("lifeline_migrations"))...)
 	if err != nil {
 		return err
 	}
@@ -164,16 +161,12 @@ func (s *Store) migrate(ctx context.Context) error {
 // DB is the store's own handle.
 func (s *Store) DB() *sql.DB { return s.db }
 
-// OpenDB opens another handle on the same database, for the workflow engine:
-// who opens it closes it.
+// OpenDB opens another handle on the same database: who opens it closes it.
 func (s *Store) OpenDB() (*sql.DB, error) {
-	db, err := sql.Open("sqlite", dsn(s.path))
+	db, err := s.dialect.openDB()
 	if err != nil {
-		return nil, failed("open the database "+s.path, err, "")
+		return nil, failed("open the database "+s.dialect.name(), err, "")
 	}
-	// Readers do not wait for each other; writers take turns in any case.
-	db.SetMaxOpenConns(8)
-	db.SetMaxIdleConns(8)
 	return db, nil
 }
 
@@ -207,16 +200,38 @@ type writeTx struct {
 	prepared map[string]*sql.Stmt
 }
 
-// write runs work in one transaction and, after the commit, hands its events
-// on. An *lifeline.Error of work is given back as it is.
+// writeTries is how often a transaction is tried whose connection broke before
+// its commit: nothing of it is there, and a server that was started anew has
+// broken them all.
+const writeTries = 3
+
+// write runs work in one transaction, the only one that writes at its time in
+// any process, and, after the commit, hands its events on. An *lifeline.Error of
+// work is given back as it is. work may be run again from its beginning.
 func (s *Store) write(ctx context.Context, what string, work func(*writeTx) error) error {
 	s.writing.Lock()
 	defer s.writing.Unlock()
+	for try := 1; ; try++ {
+		committing, err := s.writeOnce(ctx, what, work)
+		if err == nil || committing || try == writeTries || ctx.Err() != nil || !s.dialect.broken(err) {
+			return err
+		}
+	}
+}
+
+// writeOnce is one try; committing means that it came to the commit.
+func (s *Store) writeOnce(ctx context.Context, what string, work func(*writeTx) error) (committing bool, err error) {
 	tx, err := s.db.BeginTx(ctx, nil)
 	if err != nil {
-		return failed(what, err, "")
+		return false, failed(what, err, "")
 	}
 	defer tx.Rollback() // after a commit this does nothing
+	if err := s.dialect.takeTurn(ctx, tx); err != nil {
+		return false, failed(what, err, "")
+	}
+	if err := s.inForce(ctx, tx); err != nil {
+		return false, wrap(what, err)
+	}
 	// As the database keeps it, so that what is handed on is what is on record.
 	w := &writeTx{Tx: tx, now: fromMicros(micros(s.opts.Now())), key: s.key}
 	err = work(w)
@@ -224,18 +239,25 @@ func (s *Store) write(ctx context.Context, what string, work func(*writeTx) erro
 		err = w.end(ctx)
 	}
 	if err != nil {
-		if _, ok := errors.AsType[*lifeline.Error](err); ok {
-			return err
-		}
-		return failed(what, err, "")
+		return false, wrap(what, err)
 	}
 	if err := tx.Commit(); err != nil {
-		return failed(what, err, "")
+		if s.dialect.perhapsCommitted(ctx, err) {
+			return true, &lifeline.Error{Code: lifeline.CodeStore, Err: err,
+				Message: what + ": the connection was lost while it was committed, so whether it is on record is not known"}
+		}
+		return true, failed(what, err, "")
 	}
 	for _, e := range w.events {
 		s.opts.OnEvent(e)
 	}
-	return nil
+	return true, nil
+}
+
+// snapshot begins a transaction that reads the database as it stands at one
+// moment.
+func (s *Store) snapshot(ctx context.Context) (*sql.Tx, error) {
+	return s.db.BeginTx(ctx, s.dialect.snapshot())
 }
 
 // failed names the operation that the database did not do.

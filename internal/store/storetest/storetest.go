@@ -83,6 +83,8 @@ func Run(t *testing.T, open Open) {
 		{"history", history},
 		{"remedies", remedies},
 		{"open incidents and stray approvals", openIncidents},
+		{"texts that no database keeps", oddTexts},
+		{"nodes", nodes},
 		{"nothing there", nothingThere},
 		{"closed", closed},
 	} {
