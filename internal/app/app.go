@@ -28,6 +28,7 @@ import (
 // Options of an App that do not come from the configuration file.
 type Options struct {
 	Logger *slog.Logger
+	seams  seams
 }
 
 // App is the whole service.
@@ -66,7 +67,7 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (_ *App, err err
 	})
 	a.logHead(ctx)
 
-	a.door, err = newDoor(cfg, a.store, metrics, redact, DoorOptions{Logger: a.log})
+	a.door, err = newDoor(cfg, a.store, metrics, redact, DoorOptions{Logger: a.log, seams: opts.seams})
 	if err != nil {
 		return nil, err
 	}
@@ -81,18 +82,18 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (_ *App, err err
 	if err != nil {
 		return nil, err
 	}
-	a.respond, err = respond.New(ctx, respond.Config{
+	a.respond, err = respond.New(ctx, opts.seams.toRespond(respond.Config{
 		DB: db, Store: a.store, Approvals: a.store, Door: door, Responders: who,
 		MaxChanges: cfg.Respond.MaxChanges, MaxAttempts: cfg.Respond.MaxAttempts,
 		StableFor: cfg.Respond.VerifyFor.D(), VerifyFor: cfg.Respond.VerifyTimeout.D(), AlertWithin: cfg.Respond.AlertTimeout.D(),
 		OnEnd: metrics.ended, Logger: a.log,
-	})
+	}))
 	if err != nil {
 		return nil, err
 	}
 	a.ends = append(a.ends, a.respond.Stop)
 
-	triaged, err := triage.New(triageConfig(cfg), a.store, a.respond)
+	triaged, err := triage.New(triageConfig(cfg), opts.seams.toAlerts(a.store), a.respond)
 	if err != nil {
 		return nil, err
 	}

@@ -21,6 +21,7 @@ type DoorOptions struct {
 	// Confirm is asked about what the policy does not decide alone; nil: such
 	// commands are refused.
 	Confirm func(ctx context.Context, cmd lifeline.Command) (bool, error)
+	seams   seams
 }
 
 // Door is the guard with the pool behind it.
@@ -59,12 +60,12 @@ func newDoor(cfg *config.Config, record guard.Record, m *metrics, redactor *reda
 		return nil, poolError(err)
 	}
 	r := cfg.Respond
-	door, err := guard.New(guard.Config{
+	door, err := guard.New(opts.seams.toDoor(guard.Config{
 		Policies: policies, Pool: pool, Record: record, Identities: identities, Redact: redactor,
 		Confirm: opts.Confirm, ApprovalTimeout: r.ApprovalTimeout.D(), ContainAfter: r.ContainAfter,
 		MaxChanges: r.MaxChanges, MaxChangesPerHostHour: r.MaxChangesPerHostHour, MaxChangesPerDay: r.MaxChangesPerDay,
 		OnVerdict: m.verdict, OnResult: m.result,
-	})
+	}))
 	if err != nil {
 		return nil, errors.Join(err, pool.Shutdown(context.Background()))
 	}

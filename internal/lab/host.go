@@ -34,6 +34,9 @@ type Options struct {
 	MaxSessions int
 	// Now is the host's clock; nil: time.Now.
 	Now func() time.Time
+	// Around, if set, stands around the host: it is given what plays the commands
+	// and plays them itself, to count them or to misbehave.
+	Around func(sshtest.Handler) sshtest.Handler
 }
 
 // Host is one simulated machine. Its methods are safe for concurrent use.
@@ -74,13 +77,17 @@ func NewHost(name string, opts Options) *Host {
 	fill(h.world)
 	var hostKey ed25519.PrivateKey
 	hostKey, h.identity = newKey(), newKey()
+	handler := sshtest.Handler(h.handle)
+	if opts.Around != nil {
+		handler = opts.Around(handler)
+	}
 	authorized := signer(h.identity).PublicKey().Marshal()
 	h.server = sshtest.New(sshtest.Config{
 		HostKey: signer(hostKey),
 		Authorize: func(user string, key ssh.PublicKey) bool {
 			return user == h.user && string(key.Marshal()) == string(authorized)
 		},
-		Handler:     h.handle,
+		Handler:     handler,
 		MaxSessions: opts.MaxSessions,
 	})
 	return h
