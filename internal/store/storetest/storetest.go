@@ -38,6 +38,7 @@ func Run(t *testing.T, open Open) {
 		{"receive at the same time", concurrentReceives},
 		{"moves", moves},
 		{"intent and result", intentAndResult},
+		{"result of a read that ran again", readAgain},
 		{"intent moves the incident", intentMoves},
 		{"intent of a change is bounded", budget},
 		{"refusal", refusal},
