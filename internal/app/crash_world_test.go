@@ -27,7 +27,7 @@ import (
 )
 
 // longEnough bounds a hang; it measures nothing.
-const longEnough = 2 * time.Minute
+const longEnough = 90 * time.Second
 
 // site is what lives on when the service dies: the host nexus with the container
 // web, the monitoring that watches it, the person who approves, and the database.

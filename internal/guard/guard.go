@@ -96,6 +96,9 @@ type Config struct {
 	// destructive or unknown contain an incident, so that a person decides about
 	// every further change of it; 0: 1.
 	ContainAfter int
+	// RecordWithin is how long a result is tried to be put on record while the
+	// record cannot be written; 0: 30 s.
+	RecordWithin time.Duration
 	// OnVerdict, if set, sees every verdict, and OnResult every command that was
 	// let through, at its end: for metrics.
 	OnVerdict func(shellpolicy.Verdict)
@@ -125,7 +128,10 @@ func New(cfg Config) (*Guard, error) {
 		return nil, fmt.Errorf("guard: Config.ApprovalTimeout is %s, want 0 or more", cfg.ApprovalTimeout)
 	case cfg.ContainAfter < 0:
 		return nil, fmt.Errorf("guard: Config.ContainAfter is %d, want 0 or more", cfg.ContainAfter)
+	case cfg.RecordWithin < 0:
+		return nil, fmt.Errorf("guard: Config.RecordWithin is %s, want 0 or more", cfg.RecordWithin)
 	}
+	cfg.RecordWithin = cmp.Or(cfg.RecordWithin, 30*time.Second)
 	cfg.MaxChanges, cfg.ContainAfter = cmp.Or(cfg.MaxChanges, 2), cmp.Or(cfg.ContainAfter, 1)
 	if cfg.Redact == nil {
 		cfg.Redact = redact.New()
@@ -246,12 +252,24 @@ func (g *Guard) finish(ctx context.Context, cmd, prior lifeline.Command) (lifeli
 		return cmd, nil
 	}
 	cmd.FinishedAt = g.cfg.Now()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.cfg.RecordWithin+30*time.Second)
 	defer cancel()
-	if err := g.cfg.Record.RecordResult(ctx, cmd); err != nil {
-		return cmd, fmt.Errorf("record the result of %q on %s (%s): %w", cmd.Canonical, cmd.Host, cmd.Outcome, err)
+	begun := time.Now()
+	for wait := 50 * time.Millisecond; ; wait *= 2 {
+		err := g.cfg.Record.RecordResult(ctx, cmd)
+		if err == nil {
+			return cmd, nil
+		}
+		// What is on record already stays: another process has been here, or this
+		// one, whose commit was not confirmed.
+		if there, err := g.cfg.Record.RecordIntent(ctx, cmd, g.limits); err == nil && there != nil && !there.FinishedAt.IsZero() {
+			return *there, nil
+		}
+		if time.Since(begun)+wait > g.cfg.RecordWithin {
+			return cmd, fmt.Errorf("record the result of %q on %s (%s): %w", cmd.Canonical, cmd.Host, cmd.Outcome, err)
+		}
+		time.Sleep(wait)
 	}
-	return cmd, nil
 }
 
 // refuseBy refuses for a reason of the record: the kill switch, a limit, an

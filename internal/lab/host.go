@@ -129,6 +129,13 @@ func (h *Host) Address() string {
 // as the server saw them.
 func (h *Host) Connections() int { return h.server.Counts().Authenticated }
 
+// Freeze lets no byte through from now on, in either direction, on what is
+// connected at this moment, and lets nobody else in: as after a cable was pulled.
+func (h *Host) Freeze() {
+	h.server.SetFaults(sshtest.Faults{StallHandshake: true})
+	h.server.Freeze()
+}
+
 // KnownHosts is the line of known_hosts that names the host's key, without a
 // line end. The host must have been started.
 func (h *Host) KnownHosts() string {

@@ -29,12 +29,27 @@ func (s *Service) remediate(wf dbos.Context, incidentID string) (string, error) 
 	if wf.Err() != nil {
 		return "", err
 	}
-	// No state may be one that only a living process can leave.
+	// No state may be one that only a living process can leave: what failed may
+	// be the database, so this is tried until it succeeds or the process stops.
 	s.cfg.Logger.Error("remediation_failed", "incident", incidentID, "error", err)
 	what, _, _ := strings.Cut(err.Error(), "\n") // below it stands where it panicked
-	state, err = w.escalate("Lifeline itself failed: "+what, nil)
-	return string(state), err
+	for wait := giveUpAfter; ; wait = min(2*wait, giveUpMost) {
+		state, err := w.escalateSafely("Lifeline itself failed: " + what)
+		if err == nil {
+			return string(state), nil
+		}
+		s.cfg.Logger.Error("escalation_failed", "incident", incidentID, "error", err, "again_in_seconds", wait.Seconds())
+		select {
+		case <-wf.Done():
+			return "", err
+		case <-time.After(wait):
+		}
+	}
 }
+
+// giveUpAfter is how long it takes until an incident that could not be handed
+// over is handed over again; it doubles up to giveUpMost.
+const giveUpAfter, giveUpMost = 500 * time.Millisecond, 30 * time.Second
 
 // work is one run of the workflow of one incident.
 type work struct {
@@ -76,6 +91,21 @@ func (w *work) runSafely() (state lifeline.State, err error) {
 		}
 	}()
 	return w.run()
+}
+
+// escalateSafely is escalate with its panic turned into an error. An incident
+// that has come to its end meanwhile stays there.
+func (w *work) escalateSafely(reason string) (state lifeline.State, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = panicked("the handover", p)
+		}
+	}()
+	inc, err := w.incident("give_up")
+	if err != nil || inc.State.Ended() {
+		return inc.State, err
+	}
+	return w.escalate(reason, nil)
 }
 
 func (w *work) run() (lifeline.State, error) {
