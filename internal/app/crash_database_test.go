@@ -1,9 +1,15 @@
 package app
 
 import (
+	"bytes"
+	"context"
+	"database/sql"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -115,4 +121,97 @@ func (s *site) settled() bool {
 	before := s.ran()
 	<-time.After(300 * time.Millisecond)
 	return s.ran() == before
+}
+
+// Another program holds the database's write lock, from the moment at which the
+// host has begun a change: senders are told to come again, the readiness is red,
+// and the result of the change is on record once it can be.
+func TestBusyDatabase(t *testing.T) {
+	if isPostgres(os.Getenv(databaseVariable)) {
+		t.Log("Postgres has no lock on the whole database")
+		return
+	}
+	s := newSite(t, auto, "")
+	s.open()
+	var (
+		lock *sql.Tx
+		once sync.Once
+		busy = make(chan error, 1)
+	)
+	s.begun = func() {
+		once.Do(func() {
+			var err error
+			lock, err = s.record.DB().BeginTx(context.Background(), nil)
+			busy <- err
+		})
+	}
+	s.start(plan{})
+	s.until("the alert is taken", func() bool { s.alertmanager(); return s.told })
+	if err := <-busy; err != nil {
+		t.Fatal(err)
+	}
+	begun := time.Now()
+	// The readiness answers at once, while others wait for the lock for as long
+	// as SQLite is told to, 10 s.
+	if status := s.ready(); status != http.StatusServiceUnavailable {
+		t.Errorf("the readiness is %d", status)
+	}
+	if status, header := s.post(message(lifeline.AlertFiring, "late")); status != http.StatusServiceUnavailable || header.Get("Retry-After") == "" {
+		t.Errorf("the webhook answered %d, Retry-After %q", status, header.Get("Retry-After"))
+	}
+	if rounds(t, 1) > 1 { // longer than a result is tried to be put on record
+		<-time.After(60 * time.Second)
+	}
+	if err := lock.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("the lock was held for %s", time.Since(begun).Round(time.Second))
+	inc, restarts := s.untilEnded(func() plan { return plan{} })
+	s.honest(inc)
+	if restarts != 0 || s.ran() != 1 {
+		t.Errorf("%d restarts, %d changes", restarts, s.ran())
+	}
+	s.stop()
+}
+
+// The database's file is overwritten with rubbish while the service runs: no
+// change is begun, the readiness is red, and no sender is told that its alert
+// was taken.
+func TestCorruptDatabase(t *testing.T) {
+	if isPostgres(os.Getenv(databaseVariable)) {
+		t.Log("there is no file")
+		return
+	}
+	s := newSite(t, auto, "")
+	s.start(plan{})
+	file, err := os.OpenFile(strings.TrimPrefix(s.url, "sqlite:"), os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := file.WriteAt(bytes.Repeat([]byte("rubbish "), int(info.Size())/8), 0); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if status, header := s.post(message(lifeline.AlertFiring, "web")); status != http.StatusServiceUnavailable || header.Get("Retry-After") == "" {
+			t.Errorf("the webhook answered %d, Retry-After %q", status, header.Get("Retry-After"))
+		}
+	}
+	if status := s.ready(); status != http.StatusServiceUnavailable {
+		t.Errorf("the readiness is %d", status)
+	}
+	if n := s.ran(); n != 0 {
+		t.Errorf("%d changes were begun", n)
+	}
+	s.service.kill()
+	// It does not start on it either, and says why.
+	if c := s.start(plan{}); c.address != "" {
+		t.Error("the service has started on a corrupt database")
+	} else if text, err := os.ReadFile(c.log); err != nil || !strings.Contains(string(text), "is not a database") {
+		t.Errorf("it says %s, %v", text, err)
+	}
 }

@@ -97,7 +97,7 @@ type Config struct {
 	// every further change of it; 0: 1.
 	ContainAfter int
 	// RecordWithin is how long a result is tried to be put on record while the
-	// record cannot be written; 0: 30 s.
+	// record cannot be written; 0: 2 min.
 	RecordWithin time.Duration
 	// OnVerdict, if set, sees every verdict, and OnResult every command that was
 	// let through, at its end: for metrics.
@@ -131,7 +131,7 @@ func New(cfg Config) (*Guard, error) {
 	case cfg.RecordWithin < 0:
 		return nil, fmt.Errorf("guard: Config.RecordWithin is %s, want 0 or more", cfg.RecordWithin)
 	}
-	cfg.RecordWithin = cmp.Or(cfg.RecordWithin, 30*time.Second)
+	cfg.RecordWithin = cmp.Or(cfg.RecordWithin, 2*time.Minute)
 	cfg.MaxChanges, cfg.ContainAfter = cmp.Or(cfg.MaxChanges, 2), cmp.Or(cfg.ContainAfter, 1)
 	if cfg.Redact == nil {
 		cfg.Redact = redact.New()

@@ -15,7 +15,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/pressly/goose/v3"
@@ -43,9 +42,10 @@ type Store struct {
 	db   *sql.DB
 	key  key
 	opts Options
-	// writing serialises this process's write transactions, which SQLite would
-	// do anyway, so that OnEvent sees events in the order of their commits.
-	writing sync.Mutex
+	// writing, of one place, serialises this process's write transactions, which
+	// SQLite would do anyway, so that OnEvent sees events in the order of their
+	// commits. Whoever waits for it can give up.
+	writing chan struct{}
 }
 
 // Open opens or creates the database that url names: "sqlite:PATH". A new file
@@ -67,7 +67,7 @@ func Open(ctx context.Context, url string, opts Options) (*Store, error) {
 	if err := createPrivate(path); err != nil {
 		return nil, failed("create the database "+path, err, "check that the folder exists and can be written, or set store.url")
 	}
-	s := &Store{path: path, opts: opts}
+	s := &Store{path: path, opts: opts, writing: make(chan struct{}, 1)}
 	if s.key, err = loadKey(path); err != nil {
 		return nil, failed("read the key of the record, "+keyPath(path), err, "it belongs to the database beside it: keep and restore both together")
 	}
@@ -207,8 +207,12 @@ type writeTx struct {
 // write runs work in one transaction and, after the commit, hands its events
 // on. An *lifeline.Error of work is given back as it is.
 func (s *Store) write(ctx context.Context, what string, work func(*writeTx) error) error {
-	s.writing.Lock()
-	defer s.writing.Unlock()
+	select {
+	case s.writing <- struct{}{}:
+		defer func() { <-s.writing }()
+	case <-ctx.Done():
+		return failed(what, context.Cause(ctx), "")
+	}
 	tx, err := s.db.BeginTx(ctx, nil)
 	if err != nil {
 		return failed(what, err, "")

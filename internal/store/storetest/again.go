@@ -1,7 +1,10 @@
 package storetest
 
 import (
+	"context"
+	"database/sql"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -26,5 +29,32 @@ func readAgain(t *testing.T, open Open) {
 	}
 	if audit, err := s.VerifyAudit(t.Context(), store.AuditCheck{}); err != nil || audit.Bad != nil {
 		t.Errorf("the record: %+v, %v", audit.Bad, err)
+	}
+}
+
+// writersGiveUp is a writer whose context ends while another one writes: it does
+// not wait any longer, and writes nothing.
+func writersGiveUp(t *testing.T, open Open) {
+	s := newSuite(t, open)
+	inside, leave := make(chan struct{}), make(chan struct{})
+	first := make(chan error, 1)
+	go func() {
+		_, err := s.ReceiveAlerts(t.Context(), []lifeline.TriagedAlert{firing("k", "f")}, func(context.Context, *sql.Tx, lifeline.Incident) error {
+			close(inside)
+			<-leave
+			return nil
+		}, s.onResolved)
+		first <- err
+	}()
+	<-inside
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	wantCode(t, s.Ping(ctx), lifeline.CodeStore)
+	close(leave)
+	if err := <-first; err != nil {
+		t.Error(err)
+	}
+	if err := s.Ping(t.Context()); err != nil {
+		t.Error(err)
 	}
 }
