@@ -160,7 +160,7 @@ func New(ctx context.Context, cfg Config) (*Service, error) {
 		return nil, errors.Join(fmt.Errorf("respond: open the workflow engine: %w", err), cfg.DB.Close())
 	}
 	s := &Service{cfg: cfg, dbos: engine, places: make(chan struct{}, cfg.Workers), stopClerk: func() {}}
-	dbos.RegisterWorkflow(engine, s.remediate, dbos.WithWorkflowName(workflowName), dbos.WithMaxRecoveryAttempts(maxRecoveries))
+	dbos.RegisterWorkflow(engine, s.remediate, dbos.WithWorkflowName(workflowName))
 	_, err = dbos.RegisterQueue(engine, queueName,
 		dbos.WithWorkerConcurrency(cfg.Workers+maxWaiting),
 		dbos.WithPartitionConcurrency(1), // one remediation per target
@@ -177,9 +177,6 @@ func New(ctx context.Context, cfg Config) (*Service, error) {
 func (s *Service) Start(ctx context.Context) error {
 	if err := dbos.Launch(s.dbos); err != nil {
 		return fmt.Errorf("respond: start the workflow engine: %w", err)
-	}
-	if err := s.stranded(ctx); err != nil {
-		return err
 	}
 	if s.cfg.Approvals == nil {
 		return nil
