@@ -47,8 +47,12 @@ bench: ## bench/RESULTS.md and its chart: sshpool and its peers, side by side (a
 storm: ## the chapter on storms of alerts in bench/RESULTS.md: 10,000 alerts over 200 simulated hosts (minutes)
 	go run ./bench/storm
 
-soak: ## 20,000 SSH commands while connections are cut at random instants (minutes)
+# Rounds of the crash tests in make soak: make soak ROUNDS=50
+ROUNDS ?= 1000
+
+soak: ## 20,000 SSH commands while connections are cut, then 1,000 crashes of the service (hours)
 	SSHPOOL_SOAK=20000 go test -race -count=1 -timeout 60m -v -run '^TestSoak$$' ./sshpool
+	LIFELINE_SOAK=$(ROUNDS) go test -count=1 -timeout 6h -v -run '^Test(Killed|Confirmed|AnyWrite|EveryWrite|Busy)' ./internal/app
 
 # Not part of check: it asks a database on the internet that changes by the day,
 # and check must say the same about the same commit, on a machine without

@@ -33,6 +33,7 @@ type Options struct {
 	Logger *slog.Logger
 	// Version of the binary, for the other nodes on the same database.
 	Version string
+	seams   seams
 }
 
 // App is the whole service.
@@ -92,7 +93,7 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (_ *App, err err
 	if err := a.newNotifier(metrics); err != nil {
 		return nil, err
 	}
-	a.door, err = newDoor(cfg, a.store, metrics, redact, DoorOptions{Logger: a.log, inForce: a.node.inForce()})
+	a.door, err = newDoor(cfg, a.store, metrics, redact, DoorOptions{Logger: a.log, inForce: a.node.inForce(), seams: opts.seams})
 	if err != nil {
 		return nil, err
 	}
@@ -129,13 +130,13 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (_ *App, err err
 	if err := a.node.engine(ctx, &engine); err != nil {
 		return nil, err
 	}
-	a.respond, err = respond.New(ctx, engine)
+	a.respond, err = respond.New(ctx, opts.seams.toRespond(engine))
 	if err != nil {
 		return nil, err
 	}
 	a.ends = append(a.ends, a.respond.Stop)
 
-	triaged, err := triage.New(triageConfig(cfg), a.store, a.respond)
+	triaged, err := triage.New(triageConfig(cfg), opts.seams.toAlerts(a.store), a.respond)
 	if err != nil {
 		return nil, err
 	}

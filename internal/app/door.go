@@ -23,6 +23,7 @@ type DoorOptions struct {
 	Confirm func(ctx context.Context, cmd lifeline.Command) (bool, error)
 
 	inForce func() error // see guard.Config.InForce
+	seams   seams
 }
 
 // Door is the guard with the pool behind it.
@@ -65,12 +66,12 @@ func newDoor(cfg *config.Config, record guard.Record, m *metrics, redactor *reda
 		return nil, poolError(err)
 	}
 	r := cfg.Respond
-	door, err := guard.New(guard.Config{
+	door, err := guard.New(opts.seams.toDoor(guard.Config{
 		Policies: policies, Pool: ownHosts{pool, cfg}, Record: record, InForce: opts.inForce, Identities: identities, Redact: redactor,
 		Confirm: opts.Confirm, ApprovalTimeout: r.ApprovalTimeout.D(), ContainAfter: r.ContainAfter, ContainAfterUnknown: r.ContainAfterUnknown,
 		MaxChanges: r.MaxChanges, AttemptWindow: r.AttemptWindow.D(), MaxChangesPerHostHour: r.MaxChangesPerHostHour, MaxChangesPerDay: r.MaxChangesPerDay,
 		OnVerdict: m.verdict, OnResult: m.result,
-	})
+	}))
 	if err != nil {
 		return nil, errors.Join(err, pool.Shutdown(context.Background()))
 	}

@@ -329,7 +329,7 @@ func TestNoExecWithoutItsIntent(t *testing.T) {
 					}
 					return &sshpool.Result{Host: host, Outcome: sshpool.Exited}, nil
 				}}
-				g := newGuard(t, s, pool, mode, asking)
+				g := newGuard(t, s, pool, mode, asking, func(c *guard.Config) { c.RecordWithin = 1 })
 				fail(t, s, n)
 				cmd, err := wholeWay(t, s, g, inc)
 				switch lifeline.CodeOf(err) {

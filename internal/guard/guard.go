@@ -101,6 +101,9 @@ type Config struct {
 	// refused as destructive or unknown: most unknown ones are a look with a
 	// program or a flag that the policy does not know; 0: 3.
 	ContainAfter, ContainAfterUnknown int
+	// RecordWithin is how long a result is tried to be put on record while the
+	// record cannot be written; 0: 2 min.
+	RecordWithin time.Duration
 	// OnVerdict, if set, sees every verdict, and OnResult every command that was
 	// let through, at its end: for metrics.
 	OnVerdict func(shellpolicy.Verdict)
@@ -135,7 +138,10 @@ func New(cfg Config) (*Guard, error) {
 		return nil, fmt.Errorf("guard: Config.AttemptWindow is %s, want 0 or more", cfg.AttemptWindow)
 	case cfg.ContainAfter < 0 || cfg.ContainAfterUnknown < 0:
 		return nil, fmt.Errorf("guard: Config.ContainAfter is %d and Config.ContainAfterUnknown %d, want 0 or more", cfg.ContainAfter, cfg.ContainAfterUnknown)
+	case cfg.RecordWithin < 0:
+		return nil, fmt.Errorf("guard: Config.RecordWithin is %s, want 0 or more", cfg.RecordWithin)
 	}
+	cfg.RecordWithin = cmp.Or(cfg.RecordWithin, 2*time.Minute)
 	cfg.MaxChanges = cmp.Or(cfg.MaxChanges, 2)
 	cfg.ContainAfter, cfg.ContainAfterUnknown = cmp.Or(cfg.ContainAfter, 1), cmp.Or(cfg.ContainAfterUnknown, 3)
 	if cfg.Redact == nil {
@@ -260,12 +266,24 @@ func (g *Guard) finish(ctx context.Context, cmd, prior lifeline.Command) (lifeli
 		return cmd, nil
 	}
 	cmd.FinishedAt = g.cfg.Now()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.cfg.RecordWithin+30*time.Second)
 	defer cancel()
-	if err := g.cfg.Record.RecordResult(ctx, cmd); err != nil {
-		return cmd, fmt.Errorf("record the result of %q on %s (%s): %w", cmd.Canonical, cmd.Host, cmd.Outcome, err)
+	begun := time.Now()
+	for wait := 50 * time.Millisecond; ; wait *= 2 {
+		err := g.cfg.Record.RecordResult(ctx, cmd)
+		if err == nil {
+			return cmd, nil
+		}
+		// What is on record already stays: another process has been here, or this
+		// one, whose commit was not confirmed.
+		if there, err := g.cfg.Record.RecordIntent(ctx, cmd, g.limits); err == nil && there != nil && !there.FinishedAt.IsZero() {
+			return *there, nil
+		}
+		if time.Since(begun)+wait > g.cfg.RecordWithin {
+			return cmd, fmt.Errorf("record the result of %q on %s (%s): %w", cmd.Canonical, cmd.Host, cmd.Outcome, err)
+		}
+		time.Sleep(wait)
 	}
-	return cmd, nil
 }
 
 // refuseBy refuses for a reason of the record: the kill switch, a limit, an

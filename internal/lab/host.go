@@ -34,6 +34,9 @@ type Options struct {
 	MaxSessions int
 	// Now is the host's clock; nil: time.Now.
 	Now func() time.Time
+	// Around, if set, stands around the host: it is given what plays the commands
+	// and plays them itself, to count them or to misbehave.
+	Around func(sshtest.Handler) sshtest.Handler
 }
 
 // Host is one simulated machine. Its methods are safe for concurrent use.
@@ -74,13 +77,17 @@ func NewHost(name string, opts Options) *Host {
 	fill(h.world)
 	var hostKey ed25519.PrivateKey
 	hostKey, h.identity = newKey(), newKey()
+	handler := sshtest.Handler(h.handle)
+	if opts.Around != nil {
+		handler = opts.Around(handler)
+	}
 	authorized := signer(h.identity).PublicKey().Marshal()
 	h.server = sshtest.New(sshtest.Config{
 		HostKey: signer(hostKey),
 		Authorize: func(user string, key ssh.PublicKey) bool {
 			return user == h.user && string(key.Marshal()) == string(authorized)
 		},
-		Handler:     h.handle,
+		Handler:     handler,
 		MaxSessions: opts.MaxSessions,
 	})
 	return h
@@ -121,6 +128,13 @@ func (h *Host) Address() string {
 // Connections counts the connections whose client logged in since the start,
 // as the server saw them.
 func (h *Host) Connections() int { return h.server.Counts().Authenticated }
+
+// Freeze lets no byte through from now on, in either direction, on what is
+// connected at this moment, and lets nobody else in: as after a cable was pulled.
+func (h *Host) Freeze() {
+	h.server.SetFaults(sshtest.Faults{StallHandshake: true})
+	h.server.Freeze()
+}
 
 // KnownHosts is the line of known_hosts that names the host's key, without a
 // line end. The host must have been started.

@@ -124,7 +124,7 @@ func (s *Service) tidyApprovals(ctx context.Context) error {
 // up to 10 s. What fails is logged once.
 func (s *Service) insist(ctx context.Context, what string, work func() (lifeline.State, error)) (lifeline.State, error) {
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, retryMost) {
-		state, err := work()
+		state, err := safely("the handover", work)
 		s.stayIfLost()
 		if err == nil {
 			return state, nil
@@ -139,4 +139,14 @@ func (s *Service) insist(ctx context.Context, what string, work func() (lifeline
 		case <-time.After(wait):
 		}
 	}
+}
+
+// safely is work with its panic turned into an error.
+func safely(what string, work func() (lifeline.State, error)) (state lifeline.State, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = panicked(what, p)
+		}
+	}()
+	return work()
 }

@@ -20,7 +20,7 @@ import (
 func (s *Service) remediate(wf dbos.Context, incidentID string) (string, error) {
 	w := &work{Service: s, id: incidentID, wf: wf, handled: map[string]bool{},
 		steps: durable{wf: wf, log: s.cfg.Logger, stay: s.stayIfLost}}
-	state, err := w.runSafely()
+	state, err := safely("the workflow", w.run)
 	s.stayIfLost()
 	if err == nil {
 		return string(state), nil
@@ -53,16 +53,6 @@ type work struct {
 	notes   notes
 	// silences are those of its alerts at Alertmanager.
 	silences []string
-}
-
-// runSafely is run with its panic turned into an error.
-func (w *work) runSafely() (state lifeline.State, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = panicked("the workflow", p)
-		}
-	}()
-	return w.run()
 }
 
 // accept takes an incident up: what it is about and who makes the first attempt.
@@ -178,6 +168,9 @@ func (w *work) run() (lifeline.State, error) {
 		if well.OK {
 			return w.awaitAlert(inc, w.reports)
 		}
+		if len(after.Unsure) > 0 { // it may run still: nothing is done beside it, nor once more
+			return w.escalate(fmt.Sprintf("nobody knows how %s ended, so nothing more is tried; still not well: %s", strings.Join(after.Unsure, " and "), well.Detail), w.reports)
+		}
 		if how := worse(before, well); how != "" && inc.Changes > changesBefore {
 			return w.undo(attempt, inc.Target, how, w.reports)
 		}
@@ -287,6 +280,8 @@ func (w *work) move(to lifeline.State, reason string) (lifeline.State, error) {
 type worked struct {
 	lifeline.Incident
 	Asked []lifeline.Approval `json:"asked,omitempty"`
+	// Unsure are the changes of which nobody knows how they ended.
+	Unsure []string `json:"unsure,omitempty"`
 }
 
 // responderEnded puts the responder's report on the timeline and gives the
@@ -298,6 +293,15 @@ func (w *work) responderEnded(attempt int, report lifeline.Report) (worked, erro
 			return out, err
 		}
 		if out.Incident, err = w.cfg.Store.Incident(ctx, w.id); err != nil {
+			return out, err
+		}
+		commands, err := w.cfg.Store.Commands(ctx, w.id)
+		for _, c := range commands {
+			if c.Changed() && unsure(c) {
+				out.Unsure = append(out.Unsure, fmt.Sprintf("`%s` on %s", c.Canonical, c.Host))
+			}
+		}
+		if err != nil {
 			return out, err
 		}
 		out.Asked, err = w.questions(ctx, w.id)

@@ -133,9 +133,9 @@ func (s *Store) RecordResult(ctx context.Context, cmd lifeline.Command) error {
 		}
 		if prior, err := tx.command(ctx, cmd.ID); err != nil {
 			return err
-		} else if prior != nil { // what the intent has said stays
+		} else if prior != nil { // what the intent has said stays, also for a read that ran again after a crash
 			cmd.Class = cmp.Or(cmd.Class, prior.Class)
-			if cmd.IntentAt.IsZero() {
+			if !prior.IntentAt.IsZero() {
 				cmd.IntentAt = prior.IntentAt
 			}
 		}

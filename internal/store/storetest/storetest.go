@@ -40,6 +40,8 @@ func Run(t *testing.T, open Open) {
 		{"an alert is gone on other knowledge", alertGone},
 		{"moves", moves},
 		{"intent and result", intentAndResult},
+		{"result of a read that ran again", readAgain},
+		{"writers give up", writersGiveUp},
 		{"intent moves the incident", intentMoves},
 		{"intent of a change is bounded", budget},
 		{"refusal", refusal},
