@@ -319,7 +319,7 @@ func message(status lifeline.AlertStatus, fingerprints ...string) []byte {
 	for _, f := range fingerprints {
 		labels := map[string]string{"alertname": "ContainerDown", "host": "nexus", "container": "web"}
 		if f != "web" {
-			labels = map[string]string{"alertname": "Anything", "serial": f} // nothing that anybody could work on
+			labels = map[string]string{"alertname": "Alert" + f} // an incident of its own that nobody can work on
 		}
 		alerts = append(alerts, map[string]any{"status": status, "labels": labels, "startsAt": "2026-05-06T07:08:09Z", "fingerprint": f})
 	}
