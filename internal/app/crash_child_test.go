@@ -230,6 +230,10 @@ func (s trappedStore) AppendEvent(ctx context.Context, e lifeline.Event) error {
 	return s.around("event "+string(e.Kind), func() error { return s.Store.AppendEvent(ctx, e) })
 }
 
+func (s trappedStore) AppendEventOnce(ctx context.Context, key string, e lifeline.Event) error {
+	return s.around("event "+string(e.Kind), func() error { return s.Store.AppendEventOnce(ctx, key, e) })
+}
+
 func (s trappedStore) RecordIntent(ctx context.Context, cmd lifeline.Command, limits lifeline.Limits) (prior *lifeline.Command, err error) {
 	name := "read intent"
 	if cmd.Class != "read" {

@@ -113,13 +113,7 @@ func killedAt(t *testing.T, s *site, point string, nth int) {
 		t.Errorf("the service was started again %d times, want once: it never came to %q", restarts, point)
 	}
 	s.honest(inc)
-	// Whatever was lost, the thing runs: it was looked at.
-	if inc.State != lifeline.StateResolved || !s.host.World().Running("web") {
-		t.Errorf("the incident is %s (%s), and web is %s", inc.State, inc.Reason, s.host.World().ContainerState("web"))
-	}
-	if n := s.ran(); n < 1 || n > 2 {
-		t.Errorf("the host has started %d changes, want 1, or 2 after one whose outcome is unknown", n)
-	}
+	s.ended(inc)
 	s.stop()
 }
 
@@ -139,9 +133,7 @@ func TestKilledBeforeAnyCommit(t *testing.T) {
 				inc, restarts := s.untilEnded(once(plan{Commit: commit}))
 				kills.Add(int64(restarts))
 				s.honest(inc)
-				if inc.State != lifeline.StateResolved {
-					t.Errorf("the incident is %s: %s", inc.State, inc.Reason)
-				}
+				s.ended(inc)
 				s.stop()
 			})
 		}

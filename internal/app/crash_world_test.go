@@ -438,6 +438,20 @@ func (s *site) running() (n int) {
 	return n
 }
 
+// ended checks how an incident ended whose host needed one change: the change was
+// begun once, and after a look at the thing the incident is resolved; or it was
+// lost between its intent and the host, nobody can know that, and a person is
+// told.
+func (s *site) ended(inc lifeline.Incident) {
+	s.t.Helper()
+	running, begun := s.host.World().Running("web"), s.ran()
+	resolved := inc.State == lifeline.StateResolved && running && begun == 1
+	told := inc.State == lifeline.StateEscalated && strings.HasPrefix(inc.Reason, "nobody knows how ") && !running && begun == 0
+	if !resolved && !told {
+		s.t.Errorf("the incident is %s (%s), web runs: %v, and the host has begun %d changes", inc.State, inc.Reason, running, begun)
+	}
+}
+
 // honest holds the record against the host's journal.
 func (s *site) honest(inc lifeline.Incident) {
 	s.t.Helper()
