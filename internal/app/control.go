@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"lifeline"
-	"lifeline/internal/config"
 	"lifeline/internal/escape"
 	"lifeline/internal/store"
 	"lifeline/internal/timeline"
@@ -66,53 +65,24 @@ func (r *Records) Resume(ctx context.Context, by, reason string) (lifeline.Pause
 	return r.store.Resume(ctx, by, reason)
 }
 
-// status is what lifeline status --json prints. Its fields are a contract.
-type status struct {
-	Paused    lifeline.Pause         `json:"paused"`
-	Incidents map[lifeline.State]int `json:"incidents"`
-	// ApprovalsWaiting counts the questions that a person can answer now.
-	ApprovalsWaiting int  `json:"approvals_waiting"`
-	ChangesDay       used `json:"changes_day"`
-	// ModelsDay is what models used within 24 hours.
-	ModelsDay lifeline.Spent `json:"models_day"`
-	Hosts     []hostStatus   `json:"hosts"`
-	// Maintenance lists the windows that are in force now.
-	Maintenance []lifeline.Maintenance `json:"maintenance"`
-	// Notifications counts, by channel, the messages that wait and those that were
-	// given up. A channel without either is not in it.
-	Notifications map[string]lifeline.NotificationCount `json:"notifications"`
-	// Nodes are those that ever worked on the database, if it is Postgres.
-	Nodes []store.Node `json:"nodes"`
-}
-
-// used is a budget and what is used of it.
-type used struct {
-	Used int `json:"used"`
-	Most int `json:"most"`
-}
-
-type hostStatus struct {
-	Name        string        `json:"name"`
-	Mode        lifeline.Mode `json:"mode"`
-	ChangesHour used          `json:"changes_hour"`
-}
-
 // WriteStatus prints where things stand: the kill switch, the budgets, what
 // waits for a person, the incidents, what is in maintenance, the hosts. It asks the record only: nothing
 // is connected to, and serve need not run.
 func (r *Records) WriteStatus(ctx context.Context, w io.Writer, asJSON bool) error {
-	s, err := r.status(ctx, r.cfg)
+	s, err := r.Status(ctx)
 	if err != nil {
 		return err
 	}
 	if asJSON {
 		return writeJSON(w, s)
 	}
-	return s.write(w)
+	return writeStatus(w, s)
 }
 
-func (r *Records) status(ctx context.Context, cfg *config.Config) (s status, err error) {
-	s.Hosts, s.Nodes = []hostStatus{}, []store.Node{}
+// Status is where things stand.
+func (r *Records) Status(ctx context.Context) (s lifeline.Status, err error) {
+	cfg := r.cfg
+	s.Hosts, s.Nodes = []lifeline.HostStatus{}, []lifeline.Node{}
 	if s.Paused, err = r.store.Paused(ctx); err != nil {
 		return s, err
 	}
@@ -156,12 +126,12 @@ func (r *Records) status(ctx context.Context, cfg *config.Config) (s status, err
 			return s, err
 		}
 		s.ChangesDay.Used = c.Day
-		s.Hosts = append(s.Hosts, hostStatus{Name: name, Mode: cfg.Hosts[name].Mode, ChangesHour: used{c.HostHour, cfg.Respond.MaxChangesPerHostHour}})
+		s.Hosts = append(s.Hosts, lifeline.HostStatus{Name: name, Mode: cfg.Hosts[name].Mode, ChangesHour: lifeline.Used{Used: c.HostHour, Most: cfg.Respond.MaxChangesPerHostHour}})
 	}
 	return s, nil
 }
 
-func (s status) write(w io.Writer) error {
+func writeStatus(w io.Writer, s lifeline.Status) error {
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	fmt.Fprintf(t, "changes\t%s\n", pauseWords(s.Paused))
 	fmt.Fprintf(t, "today\t%d of %d changes within 24 hours\n", s.ChangesDay.Used, s.ChangesDay.Most)
@@ -194,7 +164,7 @@ func (s status) write(w io.Writer) error {
 }
 
 // nodeWords says how a node is.
-func nodeWords(n store.Node) string {
+func nodeWords(n lifeline.Node) string {
 	switch {
 	case n.Alive:
 		return "alive since " + n.StartedAt.Local().Format(time.DateTime)

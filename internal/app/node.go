@@ -185,7 +185,7 @@ func (n *node) standIn(ctx context.Context, r *respond.Service, standing *[]stri
 
 // absent lists the pinned nodes that are not alive, if it is on me to stand in for
 // them: the first of those alive does, by name.
-func absent(pinned []string, nodes []store.Node, me string) []string {
+func absent(pinned []string, nodes []lifeline.Node, me string) []string {
 	first := me
 	alive := map[string]bool{me: true}
 	for _, n := range nodes {

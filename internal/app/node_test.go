@@ -14,7 +14,6 @@ import (
 	"lifeline"
 	"lifeline/internal/config"
 	"lifeline/internal/respond"
-	"lifeline/internal/store"
 	"lifeline/sshpool"
 )
 
@@ -41,16 +40,16 @@ func TestPins(t *testing.T) {
 
 func TestAbsent(t *testing.T) {
 	pinned := []string{"anna", "bert", "carl"}
-	alive := func(names ...string) (nodes []store.Node) {
-		nodes = append(nodes, store.Node{Name: "aaron"}) // it is gone, and first by name
+	alive := func(names ...string) (nodes []lifeline.Node) {
+		nodes = append(nodes, lifeline.Node{Name: "aaron"}) // it is gone, and first by name
 		for _, n := range names {
-			nodes = append(nodes, store.Node{Name: n, Alive: true})
+			nodes = append(nodes, lifeline.Node{Name: n, Alive: true})
 		}
 		return nodes
 	}
 	for _, c := range []struct {
 		me    string
-		nodes []store.Node
+		nodes []lifeline.Node
 		want  []string
 	}{
 		{"anna", alive("anna", "bert", "carl"), nil},

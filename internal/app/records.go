@@ -59,41 +59,11 @@ func (r *Records) WriteIncidents(ctx context.Context, w io.Writer, all, asJSON b
 	return timeline.WriteIncidents(w, incidents)
 }
 
-// caseFile is an incident with everything on record about it, as JSON.
-type caseFile struct {
-	Incident lifeline.Incident  `json:"incident"`
-	Alerts   []lifeline.Alert   `json:"alerts"`
-	Events   []lifeline.Event   `json:"events"`
-	Commands []lifeline.Command `json:"commands"`
-	// Usage is what each answer of a model used.
-	Usage []lifeline.Usage `json:"usage"`
-	// Handover is there once a person was handed the case.
-	Handover *lifeline.Handover `json:"handover,omitempty"`
-}
-
 // WriteIncident prints one incident whole. A unique beginning of the ID is enough.
 func (r *Records) WriteIncident(ctx context.Context, w io.Writer, id string, f Format) error {
-	var (
-		c   caseFile
-		err error
-	)
-	if c.Incident, err = r.store.Incident(ctx, id); err != nil {
+	c, err := r.Case(ctx, id)
+	if err != nil {
 		return err
-	}
-	if c.Alerts, err = r.store.Alerts(ctx, c.Incident.ID); err != nil {
-		return err
-	}
-	if c.Events, err = r.store.Events(ctx, c.Incident.ID, 0); err != nil {
-		return err
-	}
-	if c.Commands, err = r.store.Commands(ctx, c.Incident.ID); err != nil {
-		return err
-	}
-	if c.Usage, err = r.store.Usage(ctx, c.Incident.ID); err != nil {
-		return err
-	}
-	if h, ok := timeline.LastHandover(c.Events); ok {
-		c.Handover = &h
 	}
 	switch {
 	case f.JSON:
@@ -119,4 +89,35 @@ func writeJSON(w io.Writer, v any) error {
 	}
 	_, err := w.Write(escape.JSON(b.Bytes()))
 	return err
+}
+
+// Case is an incident with everything on record about it. A unique beginning of
+// the ID is enough.
+func (r *Records) Case(ctx context.Context, id string) (c lifeline.CaseFile, err error) {
+	if c.Incident, err = r.store.Incident(ctx, id); err != nil {
+		return c, err
+	}
+	id = c.Incident.ID
+	if c.Alerts, err = r.store.Alerts(ctx, id); err != nil {
+		return c, err
+	}
+	if c.Events, err = r.store.Events(ctx, id, 0); err != nil {
+		return c, err
+	}
+	if c.Commands, err = r.store.Commands(ctx, id); err != nil {
+		return c, err
+	}
+	if c.Approvals, err = r.store.Approvals(ctx, id); err != nil {
+		return c, err
+	}
+	if c.Usage, err = r.store.Usage(ctx, id); err != nil {
+		return c, err
+	}
+	if c.Spent, err = r.store.UsageOf(ctx, id); err != nil {
+		return c, err
+	}
+	if h, ok := timeline.LastHandover(c.Events); ok {
+		c.Handover = &h
+	}
+	return c, nil
 }

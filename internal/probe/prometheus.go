@@ -107,11 +107,11 @@ func (p *Prober) ask(ctx context.Context, c lifeline.Check) (string, bool, error
 	value, warnings, _, err := p.query.Query(ctx, c.Prometheus, time.Time{})
 	switch {
 	case err != nil && ctx.Err() != nil:
-		return "", false, fmt.Errorf("Prometheus: %w", context.Cause(ctx))
+		return "", false, fmt.Errorf("ask Prometheus: %w", context.Cause(ctx))
 	case err != nil:
-		return "", false, fmt.Errorf("Prometheus: %s", line(inner(err).Error()))
+		return "", false, fmt.Errorf("ask Prometheus: %s", line(inner(err).Error()))
 	case len(warnings) > 0:
-		return "", false, fmt.Errorf("Prometheus warns: %s", line(strings.Join(warnings, "; ")))
+		return "", false, fmt.Errorf("ask Prometheus: it warns: %s", line(strings.Join(warnings, "; ")))
 	}
 	switch v := value.(type) {
 	case *model.Scalar:

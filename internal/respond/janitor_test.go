@@ -73,7 +73,7 @@ func TestTheJanitorClosesQuestions(t *testing.T) {
 	a := s.question(id)
 	s.stop()
 	w.engine(t, `UPDATE incidents SET state = 'escalated' WHERE id = $1`, id)
-	s = w.serve(t, responder{site: w}, func(c *respond.Config) { c.TidyEvery = 20 * time.Millisecond })
+	w.serve(t, responder{site: w}, func(c *respond.Config) { c.TidyEvery = 20 * time.Millisecond })
 	deadline := time.After(patience)
 	for {
 		now, err := w.store.Approval(t.Context(), a.ID)

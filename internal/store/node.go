@@ -9,26 +9,6 @@ import (
 	"lifeline"
 )
 
-// Node is a process that works incidents on the database, as it is on record.
-type Node struct {
-	Name string `json:"name"`
-	// Epoch counts the node's starts, and each time that another took over.
-	Epoch     int64     `json:"epoch"`
-	Version   string    `json:"version"`
-	StartedAt time.Time `json:"started_at"`
-	// LeaseUntil is how long it may work without being heard of, on the
-	// database's clock; zero if it has left by itself.
-	LeaseUntil time.Time `json:"lease_until,omitzero"`
-	// FencedBy is the node that took over from it; "" for nobody.
-	FencedBy string `json:"fenced_by,omitempty"`
-	// Recovered means that its unfinished work was given to the others.
-	Recovered bool `json:"recovered"`
-	// Alive means that nobody took over from it and its lease holds.
-	Alive bool `json:"alive"`
-
-	locked bool // a session holds the lock that is named after it
-}
-
 // NodeOptions say which node this process is.
 type NodeOptions struct {
 	Name    string
@@ -63,7 +43,7 @@ const DefaultLease = 10 * time.Second
 
 const nodeColumns = `SELECT name, epoch, version, started_at, lease_until, fenced_by, recovered FROM nodes`
 
-func scanNode(row scanner) (n Node, err error) {
+func scanNode(row scanner) (n lifeline.Node, err error) {
 	var started, lease int64
 	var recovered int
 	err = row.Scan(&n.Name, &n.Epoch, &n.Version, &started, &lease, &n.FencedBy, &recovered)
@@ -72,7 +52,7 @@ func scanNode(row scanner) (n Node, err error) {
 }
 
 // Nodes lists the nodes that ever worked on the database, by name.
-func (s *Store) Nodes(ctx context.Context) ([]Node, error) {
+func (s *Store) Nodes(ctx context.Context) ([]lifeline.Node, error) {
 	tx, err := s.snapshot(ctx)
 	if err != nil {
 		return nil, failed("list the nodes", err, "")

@@ -35,7 +35,7 @@ func (sqlite) clock(_ context.Context, _ querier, now func() time.Time) (time.Ti
 // in a moment. And it must do so to a node whose own session has stood for a
 // lease: when the server itself was started anew, everybody's session ended, and
 // nobody is dead.
-func (m *Membership) Dead(ctx context.Context) ([]Node, error) {
+func (m *Membership) Dead(ctx context.Context) ([]lifeline.Node, error) {
 	if m.alone {
 		return nil, nil
 	}
@@ -53,10 +53,10 @@ func (m *Membership) Dead(ctx context.Context) ([]Node, error) {
 		return nil, failed("look at the other nodes", err, "")
 	}
 	suspects := map[string]int64{}
-	var dead []Node
+	var dead []lifeline.Node
 	for _, n := range nodes {
 		unfinished := n.FencedBy != "" && !n.Recovered
-		if n.Name == m.name || !unfinished && (n.FencedBy != "" || n.locked && n.Alive) {
+		if n.Name == m.name || !unfinished && (n.FencedBy != "" || n.HasSession && n.Alive) {
 			continue
 		}
 		if epoch, before := m.suspects[n.Name]; before && epoch == n.Epoch {
@@ -70,7 +70,7 @@ func (m *Membership) Dead(ctx context.Context) ([]Node, error) {
 
 // look reads the nodes, and which of them have a session with their lock.
 // session is held.
-func (m *Membership) look(ctx context.Context) ([]Node, error) {
+func (m *Membership) look(ctx context.Context) ([]lifeline.Node, error) {
 	rows, err := m.conn.Query(ctx, `SELECT (classid::bigint << 32) | objid::bigint FROM pg_locks
 		WHERE locktype = 'advisory' AND objsubid = 1 AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`)
 	if err != nil {
@@ -87,10 +87,10 @@ func (m *Membership) look(ctx context.Context) ([]Node, error) {
 	if rows, err = m.conn.Query(ctx, `SELECT name, epoch, lease_until > `+pgMicros+`, lease_until, fenced_by, recovered = 1 FROM nodes ORDER BY name`); err != nil {
 		return nil, err
 	}
-	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (n Node, err error) {
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (n lifeline.Node, err error) {
 		var lease int64
 		err = row.Scan(&n.Name, &n.Epoch, &n.Alive, &lease, &n.FencedBy, &n.Recovered)
-		n.LeaseUntil, n.locked = fromMicros(lease), locked[lockKey("node", n.Name)]
+		n.LeaseUntil, n.HasSession = fromMicros(lease), locked[lockKey("node", n.Name)]
 		return n, err
 	})
 }
@@ -100,7 +100,7 @@ func (m *Membership) look(ctx context.Context) ([]Node, error) {
 // work is given to all by recover. Of several nodes that try, one does it; false
 // means that it was another one, or that the node is back. What fails half-way,
 // Dead gives again, to every node.
-func (m *Membership) TakeOver(ctx context.Context, dead Node, recover func(context.Context) error) (bool, error) {
+func (m *Membership) TakeOver(ctx context.Context, dead lifeline.Node, recover func(context.Context) error) (bool, error) {
 	d, ok := m.store.dialect.(postgres)
 	if !ok {
 		return false, nil
@@ -174,7 +174,7 @@ func tryLock(ctx context.Context, conn *pgx.Conn, node string) (held bool, err e
 
 // raiseEpoch fences a dead node, if it is still as it was seen; dead gets its new
 // epoch. held means that its session has ended: otherwise its lease must have.
-func (m *Membership) raiseEpoch(ctx context.Context, dead *Node, held bool) (won bool, err error) {
+func (m *Membership) raiseEpoch(ctx context.Context, dead *lifeline.Node, held bool) (won bool, err error) {
 	err = m.store.write(ctx, "take over from the node "+dead.Name, func(tx *writeTx) error {
 		now, err := m.store.dialect.clock(ctx, tx, m.store.opts.Now)
 		if err != nil {
@@ -205,7 +205,7 @@ func (m *Membership) raiseEpoch(ctx context.Context, dead *Node, held bool) (won
 }
 
 // node reads one node.
-func (s *Store) node(ctx context.Context, name string) (Node, error) {
+func (s *Store) node(ctx context.Context, name string) (lifeline.Node, error) {
 	n, err := scanNode(s.db.QueryRowContext(ctx, nodeColumns+` WHERE name = $1`, name))
 	if errors.Is(err, sql.ErrNoRows) {
 		return n, &lifeline.Error{Code: lifeline.CodeNotFound, Message: fmt.Sprintf("there is no node %q", name)}
