@@ -43,6 +43,9 @@ func (w *work) ready(attempt int, choice lifeline.Choice) (now standing, state l
 		switch {
 		case inc.State.Ended():
 			return now, inc.State, nil
+		case inc.Flapping && now.HeldUntil.IsZero(): // also while it is well for a moment: a person has to be told
+			state, err = w.escalate("the alert flaps: it went up and down again and again, and a repair would not show; a person should look for the cause", w.reports)
+			return now, state, err
 		case !inc.AlertFiring && inc.Changes == 0:
 			why := "the alert resolved before the work began"
 			if look > 1 {
@@ -84,10 +87,7 @@ func (w *work) begin(attempt int, choice lifeline.Choice) (now standing, state l
 // mayWork hands an incident to a person at which no attempt would help; "" if
 // one may.
 func (w *work) mayWork(now standing) (lifeline.State, error) {
-	switch {
-	case now.Incident.Flapping:
-		return w.escalate("the alert flaps: it went up and down again and again, and a repair would not show; a person should look for the cause", w.reports)
-	case now.Used >= w.cfg.MaxChanges:
+	if now.Used >= w.cfg.MaxChanges {
 		return w.escalate(now.Tried, w.reports)
 	}
 	return "", nil
