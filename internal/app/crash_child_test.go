@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"maps"
 	"os"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -88,6 +87,11 @@ func (t *trap) serve(ctx context.Context) error {
 		}
 		return s.Close()
 	}
+	if t.plan.Commit > 0 && isPostgres(cfg.Store.URL) {
+		if cfg.Store.URL, err = t.onTheWay(cfg.Store.URL); err != nil {
+			return err
+		}
+	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	a, err := New(ctx, cfg, Options{Logger: log, seams: seams{door: t.door, respond: t.respond, alerts: t.alerts}})
 	if err != nil {
@@ -149,8 +153,8 @@ func (t *trap) count(on bool) {
 	t.counting = on
 }
 
-// commit is asked by SQLite before each commit, and makes it a rollback by an
-// answer other than 0.
+// commit is asked before each commit. SQLite makes it a rollback by an answer
+// other than 0.
 func (t *trap) commit() int32 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -324,6 +328,3 @@ func (r trappedResponder) Work(ctx context.Context, steps lifeline.Steps, c life
 	r.trap.at("work.after")
 	return report, err
 }
-
-// isPostgres reports whether a database's address is one of Postgres.
-func isPostgres(url string) bool { return strings.HasPrefix(url, "postgres") }

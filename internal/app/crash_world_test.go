@@ -36,6 +36,7 @@ type site struct {
 	dir    string
 	config string
 	url    string // of the database
+	key    string // the file of the record's key, where it is not beside the database
 	host   *lab.Host
 	client *http.Client
 	record *store.Store
@@ -82,6 +83,11 @@ func newSite(t *testing.T, mode, more string) *site {
 	}
 	in := func(name string) string { return filepath.Join(s.dir, name) }
 	s.config, s.url = in("lifeline.yaml"), newDatabase(t, in("lifeline.db"))
+	database := fmt.Sprintf("store: {url: %q}", s.url)
+	if isPostgres(s.url) {
+		s.key = in("record.key")
+		database = fmt.Sprintf("store: {url: %q, key_file: %q}\nnode: {name: anna}", s.url, s.key)
+	}
 	for _, err := range []error{
 		s.host.WriteKnownHosts(in("known_hosts")), s.host.WriteIdentity(in("key")),
 		os.WriteFile(in("ssh_config"), []byte("Host *\n  IdentityAgent none\n"), 0o600),
@@ -91,9 +97,9 @@ hosts:
 ssh: {known_hosts: known_hosts, config: ssh_config}
 responder: runbook
 listen: 127.0.0.1:0
-store: {url: %q}
+%s
 respond: {verify_for: 50ms, verify_timeout: 20s, alert_timeout: 60s, approval_timeout: 5m}
-%s`, s.host.Address(), s.host.User(), mode, s.url, more), 0o600),
+%s`, s.host.Address(), s.host.User(), mode, database, more), 0o600),
 	} {
 		if err != nil {
 			t.Fatal(err)
@@ -203,7 +209,7 @@ func (s *site) ran() int {
 func (s *site) open() *store.Store {
 	s.t.Helper()
 	if s.record == nil {
-		record, err := store.Open(s.t.Context(), s.url, store.Options{})
+		record, err := store.Open(s.t.Context(), s.url, store.Options{KeyFile: s.key})
 		if err != nil {
 			s.t.Fatal(err)
 		}

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -49,7 +48,7 @@ type container struct {
 func newSite(t *testing.T, names ...string) *site {
 	t.Helper()
 	w := &site{containers: map[string]*container{}}
-	s, err := store.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "lifeline.db"), store.Options{
+	s, err := store.Open(t.Context(), newDatabase(t), store.Options{
 		Now: func() time.Time { return time.Now().Add(time.Duration(w.ahead.Load())) },
 	})
 	if err != nil {

@@ -151,7 +151,9 @@ func first(a lifeline.Alert, labels []string) string {
 // it is open. Four containers on one host are four keys; a changed port, pod
 // identifier, value or severity is not a new fault. An alert whose host is not
 // known keeps what its sender calls the machine, so that two unknown machines
-// are not one incident.
+// are not one incident. One about a host as a whole, from a sender that watches
+// it with several monitors, keeps which of them it was: they look at different
+// things that have no name here.
 func Key(a lifeline.Alert, t lifeline.Target) string {
 	parts := []string{a.Name, t.Host, string(t.Kind), t.Name}
 	if t.Host == "" {
@@ -160,6 +162,9 @@ func Key(a lifeline.Alert, t lifeline.Target) string {
 				parts = append(parts, label+"="+withoutPort(v))
 			}
 		}
+	}
+	if id := a.Labels["monitor_id"]; id != "" && t.Host != "" && t.Kind == lifeline.TargetHost {
+		parts = append(parts, "monitor="+id)
 	}
 	for i, p := range parts {
 		parts[i] = quoted(p)

@@ -122,6 +122,12 @@ func TestKey(t *testing.T) {
 		{"unknown host, jobs", alert("X", "instance=localhost:9100", "job=a"), alert("X", "instance=localhost:9100", "job=b"), false},
 		{"unknown host, other label", alert("X", "host=a"), alert("X", "node=a"), false},
 		{"unknown host, severity", alert("X", "host=a", "severity=1"), alert("X", "host=a", "severity=2"), true},
+		{"monitors of a host", alert("MonitorDown", "host=atlas", "monitor_id=1"), alert("MonitorDown", "host=atlas", "monitor_id=2"), false},
+		{"a monitor of a host, renamed", alert("MonitorDown", "host=atlas", "monitor_id=1", "monitor=a"), alert("MonitorDown", "host=atlas", "monitor_id=1", "monitor=b"), true},
+		{"monitors of a container", alert("MonitorDown", "host=atlas", "container=web", "monitor_id=1"), alert("MonitorDown", "host=atlas", "container=web", "monitor_id=2"), true},
+		{"a monitor and none", alert("MonitorDown", "host=atlas", "monitor_id=1"), alert("MonitorDown", "host=atlas"), false},
+		{"monitors of an unknown host", alert("MonitorDown", "host=a", "monitor_id=1"), alert("MonitorDown", "host=a", "monitor_id=2"), true},
+		{"a separator in a monitor", alert("X", "host=atlas", "monitor_id=1|a"), alert("X", "host=atlas", `monitor_id=1\|a`), false},
 		{"a separator in a name", alert("X", "host=atlas", "container=a|b"), alert("X", "host=atlas", `container=a\|b`), false},
 		{"a separator in place of a label", alert("X", "container=c", "host=h"), alert("X", "container=c|host=h"), false},
 		{"a separator moves nothing", lifeline.Alert{Name: "X|atlas"}, alert("X", "host=atlas"), false},
@@ -130,7 +136,13 @@ func TestKey(t *testing.T) {
 			t.Errorf("%s: %q and %q: same %v, want %v", tc.name, key(tc.a), key(tc.b), got, tc.same)
 		}
 	}
-	if got, want := key(base), "ContainerDown|atlas|container|jukebox"; got != want {
-		t.Errorf("key %q, want %q: incidents that are open would be opened again", got, want)
+	for want, a := range map[string]lifeline.Alert{
+		"ContainerDown|atlas|container|jukebox": base,
+		"MonitorDown|atlas|host||monitor=7":     alert("MonitorDown", "host=atlas", "monitor_id=7", "monitor=shop"),
+		"MonitorDown||host||host=a|job=shop":    alert("MonitorDown", "host=a", "monitor_id=7", "job=shop"),
+	} {
+		if got := key(a); got != want {
+			t.Errorf("key %q, want %q: incidents that are open would be opened again", got, want)
+		}
 	}
 }

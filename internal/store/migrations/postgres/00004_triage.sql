@@ -11,19 +11,20 @@ ALTER TABLE incidents ADD COLUMN storm TEXT NOT NULL DEFAULT '';
 -- One incident takes the alerts of a key at any time. An escalated one goes on
 -- taking them while its alert fires, and while it is damped: when that time is
 -- over, damped_until is set to 0 in the transaction that opens the next.
-DROP INDEX incidents_taking_alerts;
-CREATE UNIQUE INDEX incidents_taking_alerts ON incidents (key)
-    WHERE state NOT IN ('resolved', 'superseded') AND (state <> 'escalated' OR alert_firing = 1 OR damped_until > 0);
--- Storms count what was opened on a host, flapping what was opened for a key.
+ALTER TABLE incidents DROP CONSTRAINT incidents_taking_alerts;
+ALTER TABLE incidents ADD CONSTRAINT incidents_taking_alerts EXCLUDE USING hash (key WITH =)
+    WHERE (state NOT IN ('resolved', 'superseded') AND (state <> 'escalated' OR alert_firing = 1 OR damped_until > 0));
+-- Storms count what was opened on a host, flapping what was opened for a key,
+-- which may be longer than what fits into a tree's page.
 CREATE INDEX incidents_by_host ON incidents (target_host, opened_at);
-CREATE INDEX incidents_by_key ON incidents (key, opened_at);
+CREATE INDEX incidents_by_key ON incidents USING hash (key);
 
 -- The alerts that fire now, by incident: the newest row of each fingerprint. It
 -- follows from the alerts and is kept so that nobody has to count them.
 CREATE TABLE firing (
-    incident_id TEXT NOT NULL REFERENCES incidents (id),
+    incident_id TEXT COLLATE "C" NOT NULL REFERENCES incidents (id),
     fingerprint TEXT NOT NULL,
-    alert_id    TEXT NOT NULL REFERENCES alerts (id),
+    alert_id    TEXT COLLATE "C" NOT NULL REFERENCES alerts (id),
     PRIMARY KEY (incident_id, fingerprint)
 );
 INSERT INTO firing (incident_id, fingerprint, alert_id)
@@ -32,7 +33,7 @@ WHERE a.incident_id IS NOT NULL AND a.status = 'firing'
     AND NOT EXISTS (SELECT 1 FROM alerts b WHERE b.incident_id = a.incident_id AND b.fingerprint = a.fingerprint AND b.seq > a.seq);
 
 CREATE TABLE maintenances (
-    id          TEXT PRIMARY KEY,
+    id          TEXT COLLATE "C" PRIMARY KEY,
     source      TEXT NOT NULL,
     external_id TEXT NOT NULL,
     from_at     BIGINT NOT NULL,
@@ -59,3 +60,4 @@ $$;
 -- +goose StatementEnd
 CREATE TRIGGER maintenances_are_kept BEFORE UPDATE OR DELETE ON maintenances
     FOR EACH ROW EXECUTE FUNCTION maintenances_are_kept();
+CREATE TRIGGER maintenances_are_kept_t BEFORE TRUNCATE ON maintenances EXECUTE FUNCTION lifeline_kept('maintenance windows are kept');

@@ -9,7 +9,7 @@ CREATE TABLE notify_cursor (
 );
 
 CREATE TABLE outbox (
-    id          TEXT PRIMARY KEY,
+    id          TEXT COLLATE "C" PRIMARY KEY,
     channel     TEXT NOT NULL,
     incident_id TEXT NOT NULL,
     kind        TEXT NOT NULL,

@@ -16,11 +16,5 @@ CREATE TABLE usage (
 );
 CREATE INDEX usage_by_incident ON usage (incident_id, seq);
 CREATE INDEX usage_by_time ON usage (at);
--- +goose StatementBegin
-CREATE FUNCTION usage_is_kept() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    RAISE EXCEPTION 'usage is append-only';
-END
-$$;
--- +goose StatementEnd
-CREATE TRIGGER usage_is_kept BEFORE UPDATE OR DELETE ON usage FOR EACH ROW EXECUTE FUNCTION usage_is_kept();
+CREATE TRIGGER usage_is_kept BEFORE UPDATE OR DELETE ON usage FOR EACH ROW EXECUTE FUNCTION lifeline_kept('usage is append-only');
+CREATE TRIGGER usage_is_kept_t BEFORE TRUNCATE ON usage EXECUTE FUNCTION lifeline_kept('usage is append-only');

@@ -3,7 +3,7 @@
 -- row has its epoch: whoever takes over from it raises the epoch first. Times are
 -- microseconds since 1970 on the database's clock.
 CREATE TABLE nodes (
-    name        TEXT PRIMARY KEY,
+    name        TEXT COLLATE "C" PRIMARY KEY,
     epoch       BIGINT NOT NULL,
     version     TEXT NOT NULL,
     started_at  BIGINT NOT NULL,
