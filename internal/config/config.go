@@ -64,6 +64,11 @@ func Default() Config {
 		Store:     Store{URL: "sqlite:lifeline.db"},
 		Node:      Node{Heartbeat: Duration(time.Second), Lease: Duration(10 * time.Second)},
 		Listen:    "127.0.0.1:8674",
+		Access: Access{
+			Pages:   true,
+			OIDC:    OIDC{Scopes: List{"openid", "profile", "email"}, RoleClaim: "groups"},
+			Session: AccessSession{Idle: Duration(12 * time.Hour), Longest: Duration(7 * 24 * time.Hour)},
+		},
 		Responder: "auto",
 		Respond: Respond{
 			MaxChanges:            2,
