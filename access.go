@@ -1,6 +1,10 @@
 package lifeline
 
-import "time"
+import (
+	"fmt"
+	"strings"
+	"time"
+)
 
 // Token is a key with which a program uses the API. Its secret is shown once,
 // when it is made; what is kept is a hash of it.
@@ -18,6 +22,23 @@ type Token struct {
 	RevokedBy string    `json:"revoked_by,omitempty"`
 	// UsedAt is when it was used last, to the minute; zero: never.
 	UsedAt time.Time `json:"used_at,omitzero"`
+}
+
+// Check says what is wrong with the name and the role of a token that is to be
+// made; nil if nothing is.
+func (t Token) Check() error {
+	letters := t.Name != "" && len(t.Name) <= 63
+	for i, r := range t.Name {
+		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
+		letters = letters && (letter || i > 0 && strings.ContainsRune("._-", r))
+	}
+	switch {
+	case !letters || strings.HasPrefix(t.Name, "tok_"): // as an ID begins
+		return fmt.Errorf("%q is no name for a token: want letters, digits, dots, dashes and underscores, at most 63, beginning with a letter or digit, and not tok_", t.Name)
+	case !t.Role.Known():
+		return fmt.Errorf("there is no role %q: want viewer, approver or admin", t.Role)
+	}
+	return nil
 }
 
 // Valid reports whether the token opens anything at a time.

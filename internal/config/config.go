@@ -61,9 +61,9 @@ func Default() Config {
 				IncidentTokens: 600_000, DayTokens: 5_000_000},
 			Second: Second{MaxTokens: 4096, RequestTimeout: Duration(2 * time.Minute)},
 		},
-		Store:     Store{URL: "sqlite:lifeline.db"},
-		Node:      Node{Heartbeat: Duration(time.Second), Lease: Duration(10 * time.Second)},
-		Listen:    "127.0.0.1:8674",
+		Store:  Store{URL: "sqlite:lifeline.db"},
+		Node:   Node{Heartbeat: Duration(time.Second), Lease: Duration(10 * time.Second)},
+		Listen: "127.0.0.1:8674",
 		Access: Access{
 			Pages:   true,
 			OIDC:    OIDC{Scopes: List{"openid", "profile", "email"}, RoleClaim: "groups"},
