@@ -62,6 +62,7 @@ var inTestsToo = map[string][]string{
 	"internal/runbook":       {"runbooks"},
 	"internal/agent":         {"internal/llm/llmtest", "internal/tool", "internal/llm/anthropic", "internal/llm/openai"},
 	"internal/store":         {"internal/store/storetest"},
+	"internal/access":        {"internal/store"},
 	"internal/triage":        {"internal/store"},
 	"internal/guard":         {"sshpool/sshtest", "internal/store"},
 	"internal/respond":       {"internal/store", "internal/llm/llmtest", "internal/triage", "internal/timeline"},

@@ -32,6 +32,8 @@ const (
 	leastKiB, mostKiB       = 19 << 10, 256 << 10
 	leastPasses, mostPasses = 2, 20
 	mostLanes               = 16
+	// RFC 9106, section 3.1, allows no shorter salt.
+	leastSalt = 8
 )
 
 // checksAtOnce bounds the memory that sign-ins take, and checkWait how long one
@@ -133,8 +135,8 @@ func parseHash(text string) (h hashed, err error) {
 	b64 := base64.RawStdEncoding.Strict()
 	salt, err1 := b64.DecodeString(parts[4])
 	key, err2 := b64.DecodeString(parts[5])
-	if err1 != nil || err2 != nil || len(salt) < saltBytes || len(salt) > 64 || len(key) < hashedBytes || len(key) > 64 {
-		return h, fmt.Errorf("want a salt of %d bytes and a hash of %d bytes or more, in base64", saltBytes, hashedBytes)
+	if err1 != nil || err2 != nil || len(salt) < leastSalt || len(salt) > 64 || len(key) < hashedBytes || len(key) > 64 {
+		return h, fmt.Errorf("want a salt of %d bytes and a hash of %d bytes or more, in base64", leastSalt, hashedBytes)
 	}
 	h.salt, h.key = salt, key
 	return h, nil
