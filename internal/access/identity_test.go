@@ -257,7 +257,7 @@ func TestNewRefuses(t *testing.T) {
 	for what, change := range map[string]func(*Config){
 		"no store":           func(c *Config) { c.Sessions = nil },
 		"a hash of nothing":  func(c *Config) { c.Users["ann"] = User{"$argon2id$", lifeline.RoleAdmin} },
-		"no role":            func(c *Config) { c.Users["ann"] = User{cheap("x"), ""} },
+		"no role":            func(c *Config) { c.Users["ann"] = User{annsHash, ""} },
 		"a provider, no URL": func(c *Config) { c.PublicURL, c.OIDC = "", OIDC{Issuer: "https://i", ClientID: "l"} },
 		"a role of nobody": func(c *Config) {
 			c.OIDC = OIDC{Issuer: "https://i", ClientID: "l", Roles: map[string]lifeline.Role{"g": "root"}}

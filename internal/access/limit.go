@@ -25,8 +25,9 @@ type limiter struct {
 	free    int
 	longest time.Duration
 
-	mu   sync.Mutex // guards seen
-	seen map[string]*tried
+	mu    sync.Mutex // guards what follows
+	seen  map[string]*tried
+	swept time.Time
 }
 
 type tried struct {
@@ -68,7 +69,12 @@ func (l *limiter) begin(key string) time.Duration {
 }
 
 // sweep forgets what does not count any more, and reports whether there is room.
+// It looks once in a second: a flood of addresses must not cost more than that.
 func (l *limiter) sweep(now time.Time) bool {
+	if age := now.Sub(l.swept); age >= 0 && age < time.Second {
+		return false
+	}
+	l.swept = now
 	for key, t := range l.seen {
 		if now.Sub(t.last) >= forgetAfter {
 			delete(l.seen, key)

@@ -20,10 +20,10 @@ func TestHash(t *testing.T) {
 		t.Errorf("the same password has the same hash twice: %v", err)
 	}
 	h, err := parseHash(text)
-	if err != nil || !h.matches(sesame) || h.matches(sesame+" ") || h.matches("") || h.String() != text {
+	if err != nil || !h.matches(sesame) || h.matches(sesame+" ") || h.String() != text {
 		t.Errorf("%s does not come back: %v", text, err)
 	}
-	if h.dummy().matches(sesame) || h.dummy().work() != h.work() {
+	if dummy := h.dummy(); dummy.String() == text || dummy.work() != h.work() {
 		t.Error("a dummy is another one")
 	}
 	reference, err := parseHash("$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc")

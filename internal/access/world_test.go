@@ -37,12 +37,12 @@ type world struct {
 
 const sesame = "open sesame, and be quick"
 
-// cheap is a hash with the least work that is allowed.
-func cheap(password string) string {
-	h := hashed{passes: leastPasses, kib: leastKiB, lanes: 1, salt: []byte("sixteen bytes of")}
-	h.key = h.of(password, hashedBytes)
-	return h.String()
-}
+// Hashes of sesame, and of sesame and an exclamation mark, with the least work that
+// is allowed.
+const (
+	annsHash = "$argon2id$v=19$m=19456,t=2,p=1$c2l4dGVlbiBieXRlcyBvZg$Agn+R1yEBREFsFe41phhlybU33epNs9E2bDTeBquCh4"
+	bobsHash = "$argon2id$v=19$m=19456,t=2,p=1$c2l4dGVlbiBieXRlcyBvZg$nRAI3tsmYMZs7ywIAiPBrqa15E7fS68zl7e9H13CvC4"
+)
 
 // newWorld has the users ann, an admin, and bob, a viewer, unless change says
 // otherwise.
@@ -68,7 +68,7 @@ func newWorld(t *testing.T, change func(*Config)) *world {
 func (w *world) configure(change func(*Config)) {
 	w.t.Helper()
 	cfg := Config{
-		Users:    map[string]User{"ann": {cheap(sesame), lifeline.RoleAdmin}, "bob": {cheap(sesame + "!"), lifeline.RoleViewer}},
+		Users:    map[string]User{"ann": {annsHash, lifeline.RoleAdmin}, "bob": {bobsHash, lifeline.RoleViewer}},
 		Sessions: w.store, Tokens: w.store, Record: w.store, Local: true, Now: w.now, PublicURL: "https://lifeline.example.net",
 		Proxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/24")},
 		Logger:  slog.New(slog.NewTextHandler(w.log, nil)),
