@@ -48,7 +48,6 @@ func newIDP(t *testing.T, now func() time.Time) *idp {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /.well-known/openid-configuration", p.about)
 	mux.HandleFunc("GET /keys", func(w http.ResponseWriter, _ *http.Request) {
-		b64 := base64.RawURLEncoding
 		point, err := key.PublicKey.Bytes() // 4, and then both coordinates
 		if err != nil {
 			t.Error(err)
