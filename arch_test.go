@@ -45,6 +45,7 @@ var mayImport = map[string][]string{
 	"internal/respond":         {".", "internal/agent", "internal/runbook", "internal/tool", "internal/llm"},
 	"internal/notify":          {".", "internal/escape"},
 	"internal/web":             {".", "internal/escape"},
+	"internal/access":          {".", "internal/escape"},
 	"internal/lab":             {".", "sshpool/sshtest"},
 	"internal/app":             {"*"}, // everything except internal/cli and cmd
 	"internal/cli":             {".", "internal/app", "internal/config", "internal/lab", "shellpolicy", "internal/escape"},
@@ -61,6 +62,7 @@ var inTestsToo = map[string][]string{
 	"internal/runbook":       {"runbooks"},
 	"internal/agent":         {"internal/llm/llmtest", "internal/tool", "internal/llm/anthropic", "internal/llm/openai"},
 	"internal/store":         {"internal/store/storetest"},
+	"internal/access":        {"internal/store"},
 	"internal/triage":        {"internal/store"},
 	"internal/guard":         {"sshpool/sshtest", "internal/store"},
 	"internal/respond":       {"internal/store", "internal/llm/llmtest", "internal/triage", "internal/timeline"},

@@ -41,6 +41,12 @@ const (
 	EventNotificationFailed EventKind = "notification_failed" // a message to people was given up
 	EventNodeLost           EventKind = "node_lost"           // another node takes over its work
 
+	EventLogin        EventKind = "login"        // a person has signed in
+	EventLoginFailed  EventKind = "login_failed" // or was not let in; many are one event
+	EventLogout       EventKind = "logout"       // by the person, or because the configuration says so
+	EventTokenCreated EventKind = "token_created"
+	EventTokenRevoked EventKind = "token_revoked"
+
 	EventRecordSealed EventKind = "record_sealed" // what was there when the chain of the record began
 	EventRecordBroken EventKind = "record_broken" // found while writing: the record is not what was written
 )

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"lifeline"
+	"lifeline/internal/access"
 	"lifeline/internal/config"
 	"lifeline/internal/intake"
 	"lifeline/internal/notify"
@@ -47,9 +48,12 @@ type App struct {
 	respond *respond.Service
 	notify  *notify.Notifier
 	// follow reads Alertmanager's silences; nil if nothing wants them.
-	follow   *follower
-	server   *http.Server
-	listener net.Listener
+	follow *follower
+	// access says who asks over HTTP; certificate is nil where that is http.
+	access      *access.Access
+	certificate *access.Certificate
+	server      *http.Server
+	listener    net.Listener
 	// ends are the parts' ends in the order in which the parts were begun.
 	ends []func(context.Context) error
 }
@@ -144,7 +148,10 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (_ *App, err err
 	if err != nil {
 		return nil, err
 	}
-	mux := http.NewServeMux()
+	if err := a.newAccess(); err != nil {
+		return nil, err
+	}
+	open, signedIn := http.NewServeMux(), http.NewServeMux()
 	hooks, err := intake.Handler(intake.Config{
 		Receiver: metrics.counting(redacting(redact, triaged)), Logger: a.log,
 		Auth:    intake.Auth{Username: secrets.Username, Password: secrets.Password, Token: secrets.Token},
@@ -153,17 +160,17 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (_ *App, err err
 	if err != nil {
 		return nil, err
 	}
-	mux.Handle("/webhook/", hooks)
+	open.Handle("/webhook/", hooks)
 	pages, err := web.Handler(web.Config{Desk: desk{a}, Logger: a.log})
 	if err != nil {
 		return nil, err
 	}
-	mux.Handle("/approve/", pages)
-	mux.Handle("/static/", pages)
-	mux.Handle("GET /metrics", metrics.handler(a.door.pool, a.store, cfg.ChannelNames()))
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
-	mux.HandleFunc("GET /readyz", a.ready)
-	a.server = newServer(mux, a.log)
+	open.Handle("/approve/", pages)
+	open.Handle("/static/", pages)
+	open.Handle("GET /metrics", a.readMetrics(metrics.handler(a.door.pool, a.store, cfg.ChannelNames())))
+	open.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	open.HandleFunc("GET /readyz", a.ready)
+	a.server = newServer(a.routes(open, signedIn), a.log)
 	return a, nil
 }
 
@@ -196,7 +203,7 @@ func (a *App) Start(ctx context.Context) error {
 	a.node.watch(ctx, a.respond)
 	a.door.pool.Warm(warmed(a.cfg, a.node.member.Name())...)
 	served := make(chan error, 1)
-	go func() { served <- a.server.Serve(listener) }()
+	go func() { served <- a.serve(listener) }()
 	a.ends = append(a.ends, func(ctx context.Context) error {
 		err := a.server.Shutdown(ctx)
 		if serveErr := <-served; !errors.Is(serveErr, http.ErrServerClosed) {
@@ -204,7 +211,7 @@ func (a *App) Start(ctx context.Context) error {
 		}
 		return err
 	})
-	a.log.Info("listening", "address", listener.Addr().String(), "hosts", len(a.cfg.Hosts))
+	a.log.Info("listening", "address", listener.Addr().String(), "hosts", len(a.cfg.Hosts), "tls", a.certificate != nil)
 	return nil
 }
 

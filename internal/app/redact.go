@@ -18,7 +18,7 @@ import (
 // say what is wrong.
 func newRedactor(cfg *config.Config) *redact.Redactor {
 	var own []string
-	for _, read := range []func() (string, error){cfg.ModelKey, cfg.SecondModelKey} {
+	for _, read := range []func() (string, error){cfg.ModelKey, cfg.SecondModelKey, cfg.ClientSecret} {
 		if key, err := read(); err == nil {
 			own = append(own, key)
 		}

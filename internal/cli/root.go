@@ -98,7 +98,7 @@ person the whole case.`,
 		return usage(cmd, "%v", err)
 	})
 	root.AddCommand(newDemo(g), newServe(g), newExec(g), newBench(g), newHosts(g), newIncidents(g), newApprovals(g), newApprove(g), newDeny(g),
-		newPause(g), newResume(g), newStatus(g), newMaintenance(g), newNotify(g), newAudit(g), newPolicy(g), newVersion(g))
+		newPause(g), newResume(g), newStatus(g), newMaintenance(g), newNotify(g), newToken(g), newPassword(g), newAudit(g), newPolicy(g), newVersion(g))
 	for _, cmd := range allCommands(root) {
 		wrapArgs(cmd)
 	}

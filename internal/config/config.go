@@ -61,9 +61,14 @@ func Default() Config {
 				IncidentTokens: 600_000, DayTokens: 5_000_000},
 			Second: Second{MaxTokens: 4096, RequestTimeout: Duration(2 * time.Minute)},
 		},
-		Store:     Store{URL: "sqlite:lifeline.db"},
-		Node:      Node{Heartbeat: Duration(time.Second), Lease: Duration(10 * time.Second)},
-		Listen:    "127.0.0.1:8674",
+		Store:  Store{URL: "sqlite:lifeline.db"},
+		Node:   Node{Heartbeat: Duration(time.Second), Lease: Duration(10 * time.Second)},
+		Listen: "127.0.0.1:8674",
+		Access: Access{
+			Pages:   true,
+			OIDC:    OIDC{Scopes: List{"openid", "profile", "email"}, RoleClaim: "groups"},
+			Session: AccessSession{Idle: Duration(12 * time.Hour), Longest: Duration(7 * 24 * time.Hour)},
+		},
 		Responder: "auto",
 		Respond: Respond{
 			MaxChanges:            2,

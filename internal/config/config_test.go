@@ -70,6 +70,14 @@ model:
 store: {url: "sqlite:data/l.db"}
 listen: "[::]:80"
 webhook: {username: am, password_file: pw, token_file: /run/token}
+public_url: https://lifeline.example.net
+access:
+  users: {ann: {password_hash: "$argon2id$v=19$x", role: admin}}
+  oidc: {issuer: "https://id.example.net", client_id: lifeline, client_secret_file: oidc-secret, roles: {ops: approver}, default_role: viewer}
+  session: {idle: 1h}
+  trusted_proxies: 10.0.0.0/24
+  tls: {cert_file: c.pem, key_file: k.pem}
+  metrics_open: true
 responder: runbook
 respond: {max_changes: 1, verify_for: 500ms}
 runbooks: books
@@ -102,6 +110,12 @@ log: {format: json}
 	want.Store.URL = "sqlite:/etc/lifeline/data/l.db"
 	want.Listen = "[::]:80"
 	want.Webhook = config.Webhook{Username: "am", PasswordFile: "/etc/lifeline/pw", TokenFile: "/run/token"}
+	want.PublicURL = "https://lifeline.example.net"
+	want.Access.Users = map[string]config.AccessUser{"ann": {PasswordHash: "$argon2id$v=19$x", Role: lifeline.RoleAdmin}}
+	want.Access.OIDC.Issuer, want.Access.OIDC.ClientID, want.Access.OIDC.ClientSecretFile = "https://id.example.net", "lifeline", "/etc/lifeline/oidc-secret"
+	want.Access.OIDC.Roles, want.Access.OIDC.DefaultRole = map[string]string{"ops": "approver"}, "viewer"
+	want.Access.Session.Idle, want.Access.TrustedProxies = config.Duration(time.Hour), config.List{"10.0.0.0/24"}
+	want.Access.TLS, want.Access.MetricsOpen = config.TLS{CertFile: "/etc/lifeline/c.pem", KeyFile: "/etc/lifeline/k.pem"}, true
 	want.Responder, want.Runbooks = "runbook", "/etc/lifeline/books"
 	want.Respond.MaxChanges, want.Respond.VerifyFor = 1, config.Duration(500*time.Millisecond)
 	want.Targets = config.Targets{HostLabels: config.List{"box"}, Hosts: map[string]string{"10.0.0.9": "atlas"}}

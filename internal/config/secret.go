@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/url"
 	"os"
 	"regexp"
@@ -157,6 +158,11 @@ func (c *Config) Redacted() Config {
 	for i, raw := range r.Alertmanager.URL {
 		r.Alertmanager.URL[i] = redactURL(raw)
 	}
+	r.Access.Users = maps.Clone(c.Access.Users)
+	for name, u := range r.Access.Users {
+		u.PasswordHash = hidden // whoever has it can guess at it without being slowed down
+		r.Access.Users[name] = u
+	}
 	r.src = nil
 	return r
 }
@@ -185,7 +191,7 @@ func redactURL(raw string) string {
 // where a value ends is for the YAML parser to say, and it may have complained.
 // Keys that end in _file name a file and are shown.
 func secretValue() *regexp.Regexp {
-	return regexp.MustCompile(`(?i)((?:password|passwd|passphrase|secret|token|api_?key|credentials?)["']?\s*:\s*)\S.*`)
+	return regexp.MustCompile(`(?i)((?:password|password_hash|passwd|passphrase|secret|token|api_?key|credentials?)["']?\s*:\s*)\S.*`)
 }
 
 // urlPassword finds the password of a URL's user, up to the last @: it may have

@@ -28,6 +28,9 @@ type Config struct {
 	// as https://lifeline.example.net: links in messages begin with it. Empty:
 	// messages have no links, but the command to type instead.
 	PublicURL string `yaml:"public_url" is:"url"`
+	// Access says who may see the pages and use the API, and how they are reached.
+	// See docs/access.md.
+	Access Access `yaml:"access"`
 	// Webhook says who may post alerts, and in which shapes.
 	Webhook Webhook `yaml:"webhook"`
 	// Notify says who is told what, and how. Empty: nobody is told anything.
@@ -254,6 +257,85 @@ type Node struct {
 	// process died is noticed at once. The same on every node, and four
 	// heartbeats or more.
 	Lease Duration `yaml:"lease"`
+}
+
+// Access says who may see the pages and use the API. Without a user, an identity
+// provider and a token, they are open to whoever is on this machine, and to nobody
+// else.
+type Access struct {
+	// Pages says whether there are pages and an API at all. false: only webhooks,
+	// metrics, health checks and the links to approvals; then nobody has to be
+	// configured who may sign in.
+	Pages bool `yaml:"pages"`
+	// Users sign in with a password, by their names: letters, digits, dots, dashes
+	// and underscores.
+	Users map[string]AccessUser `yaml:"users"`
+	// OIDC lets people sign in at an identity provider that speaks OpenID Connect.
+	OIDC OIDC `yaml:"oidc"`
+	// Session bounds how long a sign-in lasts.
+	Session AccessSession `yaml:"session"`
+	// TrustedProxies lists the addresses, or networks such as 10.0.0.0/24, of
+	// reverse proxies. What these say in X-Forwarded-For, -Proto and -Host counts;
+	// nobody else's does.
+	TrustedProxies List `yaml:"trusted_proxies"`
+	// TLS lets Lifeline itself speak https.
+	TLS TLS `yaml:"tls"`
+	// MetricsOpen lets everybody who reaches an address beyond loopback read
+	// /metrics. Otherwise that takes a token, or a person, with the role viewer.
+	MetricsOpen bool `yaml:"metrics_open"`
+}
+
+// AccessUser is a person who signs in with a password.
+type AccessUser struct {
+	// PasswordHash is what lifeline password prints: $argon2id$…. Required.
+	PasswordHash string `yaml:"password_hash"`
+	// Role is what the person may do: viewer sees everything; approver also decides
+	// about changes and incidents; admin also turns the kill switch and keeps
+	// maintenance windows. Required.
+	Role lifeline.Role `yaml:"role" jsonschema:"enum=viewer,enum=approver,enum=admin"`
+}
+
+// OIDC is an identity provider. It needs public_url, and the provider needs to
+// know the address public_url/login/oidc/callback.
+type OIDC struct {
+	// Issuer is the provider's address, exactly as it says it itself. Empty: there
+	// is none.
+	Issuer string `yaml:"issuer" is:"url"`
+	// ClientID is Lifeline's name at the provider.
+	ClientID string `yaml:"client_id"`
+	// ClientSecretFile holds the client's secret on its first line. The file must
+	// be readable by its owner only. Empty: the client is a public one.
+	ClientSecretFile string `yaml:"client_secret_file" is:"path"`
+	// Scopes that are asked for. openid is always among them.
+	Scopes List `yaml:"scopes"`
+	// RoleClaim is the claim, of the identity token or else of the user info, whose
+	// values roles maps. One within another is written with a dot:
+	// realm_access.roles.
+	RoleClaim string `yaml:"role_claim"`
+	// Roles gives a role (viewer, approver, admin) for a value of the claim, which
+	// is most often the name of a group. Of several the highest counts.
+	Roles map[string]string `yaml:"roles"`
+	// DefaultRole is for whoever signs in at the provider and has none of the
+	// values. Empty: they are refused.
+	DefaultRole string `yaml:"default_role" jsonschema:"enum=viewer,enum=approver,enum=admin"`
+}
+
+// AccessSession bounds how long a sign-in lasts.
+type AccessSession struct {
+	// Idle is how long a session lasts that is not used.
+	Idle Duration `yaml:"idle"`
+	// Longest is how long one lasts in any case.
+	Longest Duration `yaml:"longest"`
+}
+
+// TLS is the certificate for https. Both files are read again when they change.
+type TLS struct {
+	// CertFile holds the certificate and those between it and its root, in PEM.
+	// Empty: Lifeline speaks http.
+	CertFile string `yaml:"cert_file" is:"path"`
+	// KeyFile holds the private key of the certificate, in PEM. It must not be
+	// readable by everybody.
+	KeyFile string `yaml:"key_file" is:"path"`
 }
 
 // Webhook says who may post alerts. With neither a password nor a token, posts

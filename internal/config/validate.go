@@ -21,6 +21,7 @@ func (c *Config) Validate() error {
 	v.ranges(reflect.ValueOf(c).Elem(), reflect.ValueOf(Default()), "")
 	v.hosts()
 	v.listen()
+	v.access()
 	v.webhook()
 	v.model()
 	v.store()
@@ -214,7 +215,11 @@ func (v *validator) listen() {
 	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
 		v.complain("listen", fmt.Sprintf("the port of %q is not a number from 0 to 65535", v.cfg.Listen), "")
 	}
-	if loopback(host) || v.cfg.Webhook.PasswordFile != "" || v.cfg.Webhook.TokenFile != "" {
+	if loopback(host) {
+		return
+	}
+	if v.cfg.Webhook.PasswordFile != "" || v.cfg.Webhook.TokenFile != "" {
+		v.reachable(port)
 		return
 	}
 	v.complain("listen", v.cfg.Listen+" can be reached from other machines, and anybody there could post alerts",

@@ -152,6 +152,7 @@ func underscored() []token {
 		{rule: "slack-token", prefix: "xoxb-", least: 16}, {rule: "slack-token", prefix: "xoxp-", least: 16}, {rule: "slack-token", prefix: "xoxa-", least: 8},
 		{rule: "slack-token", prefix: "xoxr-", least: 8}, {rule: "slack-token", prefix: "xoxs-", least: 8}, {rule: "slack-token", prefix: "xoxo-", least: 8},
 		{rule: "slack-token", prefix: "xoxe-", least: 16}, {rule: "slack-token", prefix: "xapp-", least: 16},
+		{rule: "lifeline-token", prefix: "llt_", least: 40},
 		{rule: "anthropic-key", prefix: "sk-ant-", least: 8},
 		{rule: "openai-key", prefix: "sk-proj-", least: 20}, {rule: "openai-key", prefix: "sk-svcacct-", least: 20}, {rule: "openai-key", prefix: "sk-admin-", least: 20},
 		{rule: "openrouter-key", prefix: "sk-or-", least: 20}, {rule: "groq-key", prefix: "gsk_", least: 30}, {rule: "xai-key", prefix: "xai-", least: 40},

@@ -46,7 +46,7 @@ func bad(row, format string, args ...any) *BadRow {
 // VerifyAudit reads the whole record, as it stands at one moment, and says
 // whether it is what Lifeline wrote: each event against the chain, the chain
 // against its sealed end, and each alert, command, approval, pause, maintenance
-// window and incident's state against its events. docs/record.md says what this cannot find.
+// window, token and incident's state against its events. docs/record.md says what this cannot find.
 // The error is for a record that could not be read.
 func (s *Store) VerifyAudit(ctx context.Context, check AuditCheck) (Audit, error) {
 	tx, err := s.snapshot(ctx)
@@ -54,7 +54,7 @@ func (s *Store) VerifyAudit(ctx context.Context, check AuditCheck) (Audit, error
 		return Audit{}, failed("verify the record", err, "")
 	}
 	defer tx.Rollback()
-	v := &verifier{tx: tx, check: check, rows: map[string][sha256.Size]byte{}, states: map[string]lifeline.State{}}
+	v := &verifier{tx: tx, check: check, key: s.key, rows: map[string][sha256.Size]byte{}, states: map[string]lifeline.State{}}
 	audit := Audit{}
 	if audit.Bad, err = v.chain(ctx); err != nil {
 		return audit, wrap("verify the record", err)
@@ -71,6 +71,7 @@ func (s *Store) VerifyAudit(ctx context.Context, check AuditCheck) (Audit, error
 
 type verifier struct {
 	tx     *sql.Tx
+	key    key
 	check  AuditCheck
 	events int64
 	head   Head
@@ -142,6 +143,8 @@ func (v *verifier) note(e lifeline.Event) {
 		v.rows["approval "+d.ID] = sha256.Sum256(e.Data)
 	case lifeline.EventMaintenanceAdded, lifeline.EventMaintenanceEnded:
 		v.rows["maintenance "+d.ID] = sha256.Sum256(e.Data)
+	case lifeline.EventTokenCreated, lifeline.EventTokenRevoked:
+		v.rows["token "+d.ID] = sha256.Sum256(e.Data)
 	case lifeline.EventPaused, lifeline.EventResumed:
 		v.rows["pause"] = sha256.Sum256(e.Data)
 	case lifeline.EventRecordSealed:

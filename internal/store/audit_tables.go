@@ -26,7 +26,7 @@ func lineOf(v any) json.RawMessage {
 // tables checks the rows of the other tables against what the chain says about
 // them. Whatever the chain knows and no row is left of is missing.
 func (v *verifier) tables(ctx context.Context) (*BadRow, error) {
-	for _, table := range []func(context.Context) (*BadRow, error){v.alerts, v.incidents, v.commands, v.approvals, v.pauses, v.maintenances} {
+	for _, table := range []func(context.Context) (*BadRow, error){v.alerts, v.incidents, v.commands, v.approvals, v.pauses, v.maintenances, v.tokens} {
 		if b, err := table(ctx); b != nil || err != nil {
 			return b, err
 		}
@@ -203,6 +203,23 @@ func (v *verifier) maintenances(ctx context.Context) (*BadRow, error) {
 		}
 		if json.Unmarshal([]byte(record), &m) != nil || m.ID != id || m.Source != source || m.ExternalID != external ||
 			micros(m.From) != from || micros(m.Until) != until || micros(m.EndedAt) != ended {
+			return bad(name, "its columns are not what its record says"), nil
+		}
+		return nil, nil
+	})
+}
+
+func (v *verifier) tokens(ctx context.Context) (*BadRow, error) {
+	return v.each(ctx, tokenColumns+` ORDER BY id`, func(row scanner) (*BadRow, error) {
+		r, err := scanTokenRow(row)
+		if err != nil {
+			return nil, err
+		}
+		name := "token " + r.id
+		if b := v.row(name, json.RawMessage(r.record)); b != nil {
+			return b, nil
+		}
+		if _, same := r.token(); !same || !r.genuine(v.key) {
 			return bad(name, "its columns are not what its record says"), nil
 		}
 		return nil, nil

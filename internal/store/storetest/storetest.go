@@ -87,6 +87,10 @@ func Run(t *testing.T, open Open) {
 		{"open incidents and stray approvals", openIncidents},
 		{"texts that no database keeps", oddTexts},
 		{"nodes", nodes},
+		{"sessions", sessions},
+		{"sessions that Lifeline did not write", forgedSessions},
+		{"tokens", tokens},
+		{"tokens that Lifeline did not write", forgedTokens},
 		{"nothing there", nothingThere},
 		{"closed", closed},
 	} {
