@@ -48,6 +48,8 @@ type App struct {
 	notify  *notify.Notifier
 	// follow reads Alertmanager's silences; nil if nothing wants them.
 	follow   *follower
+	tail     *tail
+	service  *Service
 	server   *http.Server
 	listener net.Listener
 	// ends are the parts' ends in the order in which the parts were begun.
@@ -70,7 +72,11 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (_ *App, err err
 	if err != nil {
 		return nil, err
 	}
-	opened.OnEvent = a.hub.Publish
+	a.tail = newTail(a.log)
+	opened.OnEvent = func(e lifeline.Event) {
+		a.hub.Publish(e)
+		a.tail.look()
+	}
 	if cfg.Store.Postgres() {
 		if opened.Node, err = cfg.NodeName(); err != nil {
 			return nil, err
@@ -84,6 +90,7 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (_ *App, err err
 		return a.store.Close()
 	})
 	a.logHead(ctx)
+	a.tail.source = a.store
 
 	a.node, err = joinNode(ctx, cfg, a.store, Options{Logger: a.log, Version: opts.Version})
 	if err != nil {
@@ -135,6 +142,7 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (_ *App, err err
 		return nil, err
 	}
 	a.ends = append(a.ends, a.respond.Stop)
+	a.service = newService(a, metrics)
 
 	triaged, err := triage.New(triageConfig(cfg), opts.seams.toAlerts(a.store), a.respond)
 	if err != nil {
@@ -164,6 +172,7 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (_ *App, err err
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", a.ready)
 	a.server = newServer(mux, a.log)
+	a.server.RegisterOnShutdown(a.tail.end) // whoever follows would keep it from ending
 	return a, nil
 }
 
@@ -183,6 +192,7 @@ func (a *App) Start(ctx context.Context) error {
 		listener.Close()
 		return err
 	}
+	a.startTail(ctx)
 	if a.follow != nil {
 		following, stop := context.WithCancel(context.WithoutCancel(ctx))
 		var running sync.WaitGroup

@@ -69,7 +69,7 @@ func (r *Records) WriteIncident(ctx context.Context, w io.Writer, id string, f F
 	case f.JSON:
 		return writeJSON(w, c)
 	case f.Markdown:
-		_, err := io.WriteString(w, timeline.CaseMarkdown(c.Incident, c.Alerts, c.Events, c.Commands)+timeline.UsageMarkdown(c.Usage))
+		_, err := io.WriteString(w, caseMarkdown(c))
 		return err
 	}
 	if err := timeline.WriteIncident(w, c.Incident, c.Events, c.Commands); err != nil {
