@@ -45,9 +45,11 @@ var mayImport = map[string][]string{
 	"internal/respond":         {".", "internal/agent", "internal/runbook", "internal/tool", "internal/llm"},
 	"internal/notify":          {".", "internal/escape"},
 	"internal/web":             {".", "internal/escape"},
+	"internal/api":             {".", "internal/escape"},
+	"internal/api/client":      {"."},
 	"internal/lab":             {".", "sshpool/sshtest"},
 	"internal/app":             {"*"}, // everything except internal/cli and cmd
-	"internal/cli":             {".", "internal/app", "internal/config", "internal/lab", "shellpolicy", "internal/escape"},
+	"internal/cli":             {".", "internal/app", "internal/api/client", "internal/config", "internal/lab", "shellpolicy", "internal/escape"},
 	"cmd/lifeline":             {"internal/cli"},
 }
 
@@ -63,6 +65,7 @@ var inTestsToo = map[string][]string{
 	"internal/store":         {"internal/store/storetest"},
 	"internal/triage":        {"internal/store"},
 	"internal/guard":         {"sshpool/sshtest", "internal/store"},
+	"internal/api":           {"internal/api/client"},
 	"internal/respond":       {"internal/store", "internal/llm/llmtest", "internal/triage", "internal/timeline"},
 }
 

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"lifeline"
+	"lifeline/internal/api"
 	"lifeline/internal/config"
 	"lifeline/internal/intake"
 	"lifeline/internal/notify"
@@ -166,6 +167,11 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (_ *App, err err
 	if err != nil {
 		return nil, err
 	}
+	calls, err := a.newAPI(opts.Version)
+	if err != nil {
+		return nil, err
+	}
+	mux.Handle(api.Prefix+"/", calls)
 	mux.Handle("/approve/", pages)
 	mux.Handle("/static/", pages)
 	mux.Handle("GET /metrics", metrics.handler(a.door.pool, a.store, cfg.ChannelNames()))

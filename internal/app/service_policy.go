@@ -93,4 +93,3 @@ func explanation(host, command string, p shellpolicy.Policy) lifeline.Explanatio
 	}
 	return x
 }
-
