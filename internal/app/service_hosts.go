@@ -58,7 +58,7 @@ func (s *Service) host(ctx context.Context, name string, st sshpool.HostStats, o
 		Opened: int(st.Established), Reused: int(st.Reused), Timeouts: int(st.Timeouts), Unknown: int(st.Unknown),
 		ChangesMost: s.cfg.Respond.MaxChangesPerHostHour, Incidents: open,
 	}
-	if v.Address == "" && h.SSHConfig != "" {
+	if v.Address == "" && !h.Local {
 		v.Address = "as ssh_config says for " + h.SSHConfig
 	}
 	if st.Failures > 0 && !v.Connected {

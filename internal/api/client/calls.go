@@ -34,12 +34,14 @@ func (c *Client) Incidents(ctx context.Context, q lifeline.IncidentQuery) (page 
 	if q.Limit > 0 {
 		v.Set("limit", strconv.Itoa(q.Limit))
 	}
-	return page, c.call(ctx, http.MethodGet, "/incidents", v, nil, &page)
+	err = c.call(ctx, http.MethodGet, "/incidents", v, nil, &page)
+	return page, err
 }
 
 // Case is an incident with everything on record about it.
 func (c *Client) Case(ctx context.Context, id string) (out lifeline.CaseFile, err error) {
-	return out, c.call(ctx, http.MethodGet, "/incidents/"+url.PathEscape(id), nil, nil, &out)
+	err = c.call(ctx, http.MethodGet, "/incidents/"+url.PathEscape(id), nil, nil, &out)
+	return out, err
 }
 
 // CaseMarkdown is the case as a person takes it over.
@@ -67,22 +69,26 @@ func ever(all bool) url.Values {
 // Decide answers an approval.
 func (c *Client) Decide(ctx context.Context, id string, approve bool, reason string) (a lifeline.Approval, err error) {
 	word := map[bool]string{true: "approve", false: "deny"}[approve]
-	return a, c.call(ctx, http.MethodPost, "/approvals/"+url.PathEscape(id), nil, map[string]string{"decision": word, "reason": reason}, &a)
+	err = c.call(ctx, http.MethodPost, "/approvals/"+url.PathEscape(id), nil, map[string]string{"decision": word, "reason": reason}, &a)
+	return a, err
 }
 
 // Status is where things stand.
 func (c *Client) Status(ctx context.Context) (s lifeline.Status, err error) {
-	return s, c.call(ctx, http.MethodGet, "/status", nil, nil, &s)
+	err = c.call(ctx, http.MethodGet, "/status", nil, nil, &s)
+	return s, err
 }
 
 // Pause turns the kill switch on.
 func (c *Client) Pause(ctx context.Context, reason string, now bool) (p lifeline.Pause, err error) {
-	return p, c.call(ctx, http.MethodPost, "/pause", nil, map[string]any{"reason": reason, "now": now}, &p)
+	err = c.call(ctx, http.MethodPost, "/pause", nil, map[string]any{"reason": reason, "now": now}, &p)
+	return p, err
 }
 
 // Resume turns the kill switch off.
 func (c *Client) Resume(ctx context.Context, reason string) (p lifeline.Pause, err error) {
-	return p, c.call(ctx, http.MethodPost, "/resume", nil, map[string]string{"reason": reason}, &p)
+	err = c.call(ctx, http.MethodPost, "/resume", nil, map[string]string{"reason": reason}, &p)
+	return p, err
 }
 
 // Hosts are the configured hosts as they are now.
@@ -96,7 +102,8 @@ func (c *Client) Hosts(ctx context.Context) ([]lifeline.HostView, error) {
 
 // Audit is the end of a verification of the record.
 func (c *Client) Audit(ctx context.Context) (a lifeline.AuditView, err error) {
-	return a, c.call(ctx, http.MethodGet, "/audit", nil, nil, &a)
+	err = c.call(ctx, http.MethodGet, "/audit", nil, nil, &a)
+	return a, err
 }
 
 // Maintenances lists the windows that are in force or yet to come, or all.
@@ -116,10 +123,12 @@ func (c *Client) AddMaintenance(ctx context.Context, m lifeline.Maintenance) (ou
 		Until  time.Time                 `json:"until"`
 		Reason string                    `json:"reason,omitempty"`
 	}{m.Scope, m.From, m.Until, m.Reason}
-	return out, c.call(ctx, http.MethodPost, "/maintenance", nil, in, &out)
+	err = c.call(ctx, http.MethodPost, "/maintenance", nil, in, &out)
+	return out, err
 }
 
 // EndMaintenance ends a window before its time.
 func (c *Client) EndMaintenance(ctx context.Context, id string) (m lifeline.Maintenance, err error) {
-	return m, c.call(ctx, http.MethodDelete, "/maintenance/"+url.PathEscape(id), nil, nil, &m)
+	err = c.call(ctx, http.MethodDelete, "/maintenance/"+url.PathEscape(id), nil, nil, &m)
+	return m, err
 }
