@@ -164,6 +164,17 @@ func (s *Store) OpenByHost(ctx context.Context) (map[string]int, error) {
 	return by, err
 }
 
+// stateCount is how many incidents are in a state.
+type stateCount struct {
+	state lifeline.State
+	n     int
+}
+
+func scanStateCount(row scanner) (c stateCount, err error) {
+	err = row.Scan(&c.state, &c.n)
+	return c, err
+}
+
 // causesMost bounds Statistics.Causes.
 const causesMost = 10
 
@@ -184,16 +195,12 @@ func (s *Store) Statistics(ctx context.Context, from, until time.Time) (lifeline
 	if !until.IsZero() {
 		c.add("i.opened_at < ?", micros(until))
 	}
-	states, err := list(ctx, tx, what, `SELECT i.state, count(*) FROM incidents i`+c.where()+` GROUP BY i.state`, func(row scanner) (lifeline.Cause, error) {
-		var n lifeline.Cause
-		err := row.Scan(&n.AlertName, &n.Incidents)
-		return n, err
-	})
+	states, err := list(ctx, tx, what, `SELECT i.state, count(*) FROM incidents i`+c.where()+` GROUP BY i.state`, scanStateCount, c.args...)
 	if err != nil {
 		return out, err
 	}
 	for _, n := range states {
-		out.Incidents[lifeline.State(n.AlertName)] = n.Incidents
+		out.Incidents[n.state] = n.n
 	}
 	resolved := c
 	resolved.add("i.state = 'resolved'")
@@ -208,7 +215,10 @@ func (s *Store) Statistics(ctx context.Context, from, until time.Time) (lifeline
 	if n := len(times); n > 0 {
 		out.RepairMedian, out.RepairSlowest = (times[(n-1)/2]+times[n/2])/2, times[n-1]
 	}
-	resolved.add("NOT EXISTS (SELECT 1 FROM approvals a WHERE a.incident_id = i.id AND a.state IN ('approved', 'denied', 'used'))")
+	// An approval that was decided and not used ends as expired: the timeline knows
+	// who has decided about it.
+	resolved.add(`NOT EXISTS (SELECT 1 FROM approvals a WHERE a.incident_id = i.id AND (a.state IN ('approved', 'denied', 'used')
+		OR EXISTS (SELECT 1 FROM events e WHERE e.incident_id = i.id AND e.kind = 'approval_decided' AND (e.actor LIKE 'person:%' OR e.actor LIKE 'token:%'))))`)
 	if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM incidents i`+resolved.where(), c.args...).Scan(&out.Alone); err != nil {
 		return out, failed(what, err, "")
 	}
