@@ -42,7 +42,7 @@ func (s *server) approvalOperations(api huma.API) {
 			return with(s.Service.Approval(ctx, in.ID))
 		})
 	type deciding struct {
-		named
+		ID   string `path:"id" maxLength:"64" doc:"the identifier, or a beginning that only it has"`
 		Body decision
 	}
 	register(s, api, operation{method: http.MethodPost, path: "/approvals/{id}", id: "decide-approval", tag: tag, role: lifeline.RoleApprover,

@@ -18,8 +18,17 @@ import (
 // writeMost bounds one write to a stream: whoever reads no more is cut off.
 const writeMost = 30 * time.Second
 
-// eventQuery chooses events.
+// eventQuery chooses events of one incident.
 type eventQuery struct {
+	ID          string `path:"id" maxLength:"64" doc:"the identifier, or a beginning that only it has"`
+	After       string `query:"after" maxLength:"20" doc:"the seq of the last event that is known: those after it follow; without it, all"`
+	Limit       int    `query:"limit" minimum:"1" maximum:"1000" default:"1000" doc:"of a page; a stream has no end"`
+	LastEventID string `header:"Last-Event-ID" doc:"goes before after: browsers send it when they connect again"`
+	Accept      string `header:"Accept" doc:"application/json is a page; everything else a stream"`
+}
+
+// allEventQuery chooses events of all.
+type allEventQuery struct {
 	After       string `query:"after" maxLength:"20" doc:"the seq of the last event that is known: those after it follow; without it, all"`
 	Limit       int    `query:"limit" minimum:"1" maximum:"1000" default:"1000" doc:"of a page; a stream has no end"`
 	LastEventID string `header:"Last-Event-ID" doc:"goes before after: browsers send it when they connect again"`
@@ -41,34 +50,30 @@ func (s *server) eventOperations(api huma.API) {
 		"application/json":  {Schema: page},
 	}}}
 	const more = "The stream has every event after the last one that is known, in order, none missing and none twice. It ends after 15 minutes at the latest: connect again with Last-Event-ID."
-	type ofIncident struct {
-		named
-		eventQuery
-	}
 	register(s, api, operation{method: http.MethodGet, path: "/incidents/{id}/events", id: "get-incident-events", tag: tag, role: lifeline.RoleViewer,
 		summary: "The timeline of an incident, as it grows or page by page", more: more, responses: responses},
-		func(ctx context.Context, _ lifeline.Person, in *ofIncident) (*huma.StreamResponse, error) {
+		func(ctx context.Context, _ lifeline.Person, in *eventQuery) (*huma.StreamResponse, error) {
 			// Who names what is not there gets to know before the stream begins.
 			if _, err := s.Service.Events(ctx, in.ID, 0, 1); err != nil {
 				return nil, err
 			}
-			return s.events(ctx, in.ID, in.eventQuery)
+			return s.events(ctx, *in)
 		})
 	register(s, api, operation{method: http.MethodGet, path: "/events", id: "get-events", tag: tag, role: lifeline.RoleViewer,
 		summary: "The timeline of everything, as it grows or page by page", more: more, responses: responses},
-		func(ctx context.Context, _ lifeline.Person, in *eventQuery) (*huma.StreamResponse, error) {
-			return s.events(ctx, "", *in)
+		func(ctx context.Context, _ lifeline.Person, in *allEventQuery) (*huma.StreamResponse, error) {
+			return s.events(ctx, eventQuery{After: in.After, Limit: in.Limit, LastEventID: in.LastEventID, Accept: in.Accept})
 		})
 }
 
-// events answers with a page or a stream.
-func (s *server) events(ctx context.Context, incidentID string, q eventQuery) (*huma.StreamResponse, error) {
+// events answers with a page or a stream; of all incidents for the ID "".
+func (s *server) events(ctx context.Context, q eventQuery) (*huma.StreamResponse, error) {
 	after, err := q.place()
 	if err != nil {
 		return nil, err
 	}
 	if q.page() {
-		events, err := s.Service.Events(ctx, incidentID, after, q.Limit)
+		events, err := s.Service.Events(ctx, q.ID, after, q.Limit)
 		if err != nil {
 			return nil, err
 		}
@@ -94,7 +99,7 @@ func (s *server) events(ctx context.Context, incidentID string, q eventQuery) (*
 	return &huma.StreamResponse{Body: func(ctx huma.Context) {
 		defer func() { <-s.streams }()
 		r, w := humago.Unwrap(ctx)
-		s.stream(w, r, incidentID, after)
+		s.stream(w, r, q.ID, after)
 	}}, nil
 }
 

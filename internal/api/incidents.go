@@ -74,7 +74,7 @@ func (s *server) incidentOperations(api huma.API) {
 			return with(s.Service.Retry(ctx, who, in.ID))
 		})
 	type withReason struct {
-		named
+		ID   string `path:"id" maxLength:"64" doc:"the identifier, or a beginning that only it has"`
 		Body *reasoned
 	}
 	register(s, api, operation{method: http.MethodPost, path: "/incidents/{id}/handover", id: "hand-over-incident", tag: tag, role: lifeline.RoleApprover,

@@ -96,7 +96,8 @@ func with[T any](v T, err error) (*answer[T], error) {
 	return &answer[T]{v}, nil
 }
 
-// named is an input that names one thing.
+// named is an input that names one thing. Inputs with more parts repeat it: huma does
+// not look into types that other packages cannot see.
 type named struct {
 	ID string `path:"id" maxLength:"64" doc:"the identifier, or a beginning that only it has"`
 }
