@@ -22,7 +22,7 @@ type Problem struct {
 	Status int    `json:"status"`
 	// Detail is one sentence for a person.
 	Detail string `json:"detail" doc:"what happened, in a sentence"`
-	Code   string `json:"code" doc:"the cause, for programs: docs/exit-statuses.md lists them; and unauthenticated, invalid, under_way, too_many"`
+	Code   string `json:"code" doc:"the cause, for programs: docs/api.md lists them"`
 	// Rule names what refused, if Code is "refused".
 	Rule string `json:"rule,omitempty" doc:"what refused, if the code is refused"`
 	// Next is what to type or to change next.
