@@ -46,9 +46,11 @@ var mayImport = map[string][]string{
 	"internal/notify":          {".", "internal/escape"},
 	"internal/web":             {".", "internal/escape"},
 	"internal/access":          {".", "internal/escape"},
+	"internal/api":             {".", "internal/escape"},
+	"internal/api/client":      {"."},
 	"internal/lab":             {".", "sshpool/sshtest"},
 	"internal/app":             {"*"}, // everything except internal/cli and cmd
-	"internal/cli":             {".", "internal/app", "internal/config", "internal/lab", "shellpolicy", "internal/escape"},
+	"internal/cli":             {".", "internal/app", "internal/api/client", "internal/config", "internal/lab", "shellpolicy", "internal/escape"},
 	"cmd/lifeline":             {"internal/cli"},
 }
 
@@ -65,6 +67,7 @@ var inTestsToo = map[string][]string{
 	"internal/access":        {"internal/store"},
 	"internal/triage":        {"internal/store"},
 	"internal/guard":         {"sshpool/sshtest", "internal/store"},
+	"internal/api":           {"internal/api/client"},
 	"internal/respond":       {"internal/store", "internal/llm/llmtest", "internal/triage", "internal/timeline"},
 }
 

@@ -89,6 +89,7 @@ const (
 	RulePaused   = "paused"   // the kill switch is on
 	RuleApproval = "approval" // a person has to decide, or has said no
 
+	RuleRole        = "role"        // whoever asks may not do that
 	RuleMaintenance = "maintenance" // people work on it themselves
 	RuleResolved    = "resolved"    // the alert is gone, or the incident has ended: nothing is left to repair
 )

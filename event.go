@@ -26,6 +26,8 @@ const (
 	EventAlertChecked    EventKind = "alert_checked" // the alert's sender was asked whether it fires
 	EventSilenced        EventKind = "silenced"      // the alert is silenced for the time of the repair, or could not be
 	EventUnsilenced      EventKind = "unsilenced"    // that silence is removed, or could not be
+	EventRetried         EventKind = "retried"       // a person has an escalated incident tried again, as another one
+	EventClosed          EventKind = "closed"        // a person has dealt with an escalated incident
 	EventNote            EventKind = "note"
 
 	EventApprovalRequested EventKind = "approval_requested"

@@ -14,6 +14,8 @@ type connection struct {
 	t      *transport // nil on a local host
 	ssh    ssh.Conn
 	opened time.Time
+	// hostKey is the fingerprint of the server's key; "" on a local host.
+	hostKey string
 
 	// Guarded by line.mu.
 	slots       int // session slots taken: opening, open, spare, or of a process that may still run
@@ -27,6 +29,8 @@ type connection struct {
 	openingSpares int        // of those, for nobody in particular
 	seen          int        // most sessions that the server was seen to hold at once
 	spareTries    int        // refused spares in a row
+
+	roundTrip time.Duration // see HostStats.RoundTrip
 }
 
 // dead is closed when the connection is lost; nil, for ever open, on a local host.
@@ -143,7 +147,11 @@ func (c *connection) keepalive(interval, limit time.Duration) {
 			asked = now
 			c.line.pool.wg.Go(func() {
 				// The answer is a refusal: any answer is one.
+				sent := time.Now()
 				if _, _, err := c.ssh.SendRequest("keepalive@openssh.com", true, nil); err == nil {
+					c.line.mu.Lock()
+					c.roundTrip = time.Since(sent)
+					c.line.mu.Unlock()
 					answered <- struct{}{}
 				}
 			})

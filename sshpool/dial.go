@@ -111,6 +111,7 @@ func (d *dial) handshake(ctx context.Context, l *line, via *connection) (*connec
 	}
 	defer keys.close()
 	d.at("opening the TCP connection")
+	opening := time.Now()
 	var raw net.Conn
 	if via == nil {
 		raw, err = l.pool.cfg.Dial(ctx, "tcp", t.address())
@@ -123,6 +124,7 @@ func (d *dial) handshake(ctx context.Context, l *line, via *connection) (*connec
 	} else if raw, err = via.tunnel(ctx, l); err != nil {
 		return nil, err
 	}
+	trip := time.Since(opening)
 	transport := newTransport(raw, l.pool.cfg.liveness())
 	// ClientConfig.Timeout covers TCP only: a server that is silent from then
 	// on is left by closing the connection.
@@ -145,7 +147,7 @@ func (d *dial) handshake(ctx context.Context, l *line, via *connection) (*connec
 		transport.Close()
 		return nil, context.Cause(ctx)
 	}
-	c := &connection{line: l, t: transport, ssh: conn, opened: time.Now()}
+	c := &connection{line: l, t: transport, ssh: conn, opened: time.Now(), hostKey: check.fingerprint(), roundTrip: trip}
 	c.watch(channels, requests)
 	return c, nil
 }

@@ -106,6 +106,7 @@ type hostKeyCheck struct {
 	mu       sync.Mutex // guards what follows
 	db       *knownhosts.HostKeyDB
 	accepted []byte // the key that was accepted: a rekey shows it again
+	shown    string // its fingerprint
 	err      error  // why a key was refused
 }
 
@@ -152,7 +153,7 @@ func (h *hostKeyCheck) check(_ string, remote net.Addr, key ssh.PublicKey) error
 		h.err = h.explain(key, err)
 		return h.err
 	}
-	h.accepted = key.Marshal()
+	h.accepted, h.shown = key.Marshal(), ssh.FingerprintSHA256(key)
 	h.db = nil // x/crypto/ssh keeps the callback for as long as the connection lives
 	return nil
 }
@@ -169,6 +170,13 @@ func (h *hostKeyCheck) verified() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.accepted != nil
+}
+
+// fingerprint of the key that was accepted; "" before.
+func (h *hostKeyCheck) fingerprint() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.shown
 }
 
 func (h *hostKeyCheck) verify(db *knownhosts.HostKeyDB, remote net.Addr, key ssh.PublicKey) error {

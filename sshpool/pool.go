@@ -316,5 +316,19 @@ func (l *line) snapshot() HostStats {
 		s.OpenConnections = len(l.conns)
 	}
 	s.Waiting, s.SessionLimit = len(l.waiters), l.limit.value
+	if len(l.conns) > 0 && !l.target.local {
+		c := l.conns[0]
+		s.ConnectedSince, s.HostKey, s.RoundTrip = c.opened, c.hostKey, c.roundTrip
+	}
+	if b := l.breaker; b.failures > 0 {
+		s.Failures, s.NextDial = b.failures, b.until
+		if e, ok := errors.AsType[*Error](b.last); ok {
+			bare := *e // the host is known
+			bare.Host = ""
+			s.FailureKind, s.LastFailure = e.Kind, bare.Error()
+		} else {
+			s.LastFailure = b.last.Error()
+		}
+	}
 	return s
 }

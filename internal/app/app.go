@@ -19,6 +19,7 @@ import (
 
 	"lifeline"
 	"lifeline/internal/access"
+	"lifeline/internal/api"
 	"lifeline/internal/config"
 	"lifeline/internal/intake"
 	"lifeline/internal/notify"
@@ -52,6 +53,8 @@ type App struct {
 	// access says who asks over HTTP; certificate is nil where that is http.
 	access      *access.Access
 	certificate *access.Certificate
+	tail        *tail
+	service     *Service
 	server      *http.Server
 	listener    net.Listener
 	// ends are the parts' ends in the order in which the parts were begun.
@@ -74,7 +77,11 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (_ *App, err err
 	if err != nil {
 		return nil, err
 	}
-	opened.OnEvent = a.hub.Publish
+	a.tail = newTail(a.log)
+	opened.OnEvent = func(e lifeline.Event) {
+		a.hub.Publish(e)
+		a.tail.look()
+	}
 	if cfg.Store.Postgres() {
 		if opened.Node, err = cfg.NodeName(); err != nil {
 			return nil, err
@@ -88,6 +95,7 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (_ *App, err err
 		return a.store.Close()
 	})
 	a.logHead(ctx)
+	a.tail.source = a.store
 
 	a.node, err = joinNode(ctx, cfg, a.store, Options{Logger: a.log, Version: opts.Version})
 	if err != nil {
@@ -139,6 +147,7 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (_ *App, err err
 		return nil, err
 	}
 	a.ends = append(a.ends, a.respond.Stop)
+	a.service = newService(a, metrics)
 
 	triaged, err := triage.New(triageConfig(cfg), opts.seams.toAlerts(a.store), a.respond)
 	if err != nil {
@@ -165,12 +174,18 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (_ *App, err err
 	if err != nil {
 		return nil, err
 	}
+	calls, err := a.newAPI(opts.Version)
+	if err != nil {
+		return nil, err
+	}
+	signedIn.Handle(api.Prefix+"/", calls)
 	open.Handle("/approve/", pages)
 	open.Handle("/static/", pages)
 	open.Handle("GET /metrics", a.readMetrics(metrics.handler(a.door.pool, a.store, cfg.ChannelNames())))
 	open.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	open.HandleFunc("GET /readyz", a.ready)
 	a.server = newServer(a.routes(open, signedIn), a.log)
+	a.server.RegisterOnShutdown(a.tail.end) // whoever follows would keep it from ending
 	return a, nil
 }
 
@@ -190,6 +205,7 @@ func (a *App) Start(ctx context.Context) error {
 		listener.Close()
 		return err
 	}
+	a.startTail(ctx)
 	if a.follow != nil {
 		following, stop := context.WithCancel(context.WithoutCancel(ctx))
 		var running sync.WaitGroup

@@ -17,18 +17,16 @@ import (
 	"lifeline/internal/timeline"
 )
 
-// WriteApprovals prints the approvals that wait for a person, or all of them.
-func (r *Records) WriteApprovals(ctx context.Context, w io.Writer, all, asJSON bool) error {
-	approvals, err := r.store.Approvals(ctx, "")
-	if err != nil {
-		return err
+// Approvals lists the approvals that wait for a person, or all of them.
+func (r *Records) Approvals(ctx context.Context, all bool) ([]lifeline.Approval, error) {
+	if all {
+		return r.store.Approvals(ctx, "")
 	}
-	shown := []lifeline.Approval{}
-	for _, a := range approvals {
-		if all || a.State == lifeline.ApprovalPending && time.Now().Before(a.ExpiresAt) {
-			shown = append(shown, a)
-		}
-	}
+	return r.store.WaitingApprovals(ctx)
+}
+
+// WriteApprovals prints approvals.
+func WriteApprovals(w io.Writer, shown []lifeline.Approval, asJSON bool) error {
 	if asJSON {
 		return writeJSON(w, map[string]any{"approvals": shown})
 	}
@@ -65,21 +63,17 @@ func (r *Records) Resume(ctx context.Context, by, reason string) (lifeline.Pause
 	return r.store.Resume(ctx, by, reason)
 }
 
-// WriteStatus prints where things stand: the kill switch, the budgets, what
-// waits for a person, the incidents, what is in maintenance, the hosts. It asks the record only: nothing
-// is connected to, and serve need not run.
-func (r *Records) WriteStatus(ctx context.Context, w io.Writer, asJSON bool) error {
-	s, err := r.Status(ctx)
-	if err != nil {
-		return err
-	}
+// WriteStatus prints where things stand.
+func WriteStatus(w io.Writer, s lifeline.Status, asJSON bool) error {
 	if asJSON {
 		return writeJSON(w, s)
 	}
 	return writeStatus(w, s)
 }
 
-// Status is where things stand.
+// Status is where things stand: the kill switch, the budgets, what waits for a
+// person, the incidents, what is in maintenance, the hosts. It asks the record only:
+// nothing is connected to, and serve need not run.
 func (r *Records) Status(ctx context.Context) (s lifeline.Status, err error) {
 	cfg := r.cfg
 	s.Hosts, s.Nodes = []lifeline.HostStatus{}, []lifeline.Node{}
@@ -214,6 +208,21 @@ func (r *Records) Audit(ctx context.Context, after int64, expect string) (store.
 		}
 	}
 	return r.store.VerifyAudit(ctx, check)
+}
+
+// WriteAuditView prints the end of a verification that a server made.
+func WriteAuditView(w io.Writer, v lifeline.AuditView, asJSON bool) error {
+	a := store.Audit{Events: v.Events}
+	if v.Head != "" {
+		var err error
+		if a.Head, err = store.ParseHead(v.Head); err != nil {
+			return err
+		}
+	}
+	if !v.OK {
+		a.Bad = &store.BadRow{Row: v.BadRow, What: v.What}
+	}
+	return WriteAudit(w, a, asJSON)
 }
 
 // WriteAudit prints the end of a verification.

@@ -36,13 +36,14 @@ func (r *Records) EndMaintenance(ctx context.Context, id, by string) (lifeline.M
 	return r.store.EndMaintenance(ctx, id, by)
 }
 
-// WriteMaintenances prints the windows that are in force or yet to come, or all
-// that ever were.
-func (r *Records) WriteMaintenances(ctx context.Context, w io.Writer, all, asJSON bool) error {
-	windows, err := r.store.Maintenances(ctx, all)
-	if err != nil {
-		return err
-	}
+// Maintenances lists the windows that are in force or yet to come, or all that
+// ever were.
+func (r *Records) Maintenances(ctx context.Context, all bool) ([]lifeline.Maintenance, error) {
+	return r.store.Maintenances(ctx, all)
+}
+
+// WriteMaintenances prints windows.
+func WriteMaintenances(w io.Writer, windows []lifeline.Maintenance, asJSON bool) error {
 	if asJSON {
 		return writeJSON(w, map[string]any{"maintenance": windows})
 	}

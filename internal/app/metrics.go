@@ -30,6 +30,8 @@ type metrics struct {
 	cost        *prometheus.CounterVec
 	incidents   *prometheus.HistogramVec
 	messages    *prometheus.CounterVec
+	// series is what pages show of the last hours.
+	series *recorder
 }
 
 func newMetrics() *metrics {
@@ -37,6 +39,7 @@ func newMetrics() *metrics {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "lifeline", Name: name, Help: help}, labels)
 	}
 	m := &metrics{
+		series:      newRecorder(),
 		registry:    prometheus.NewRegistry(),
 		established: counter("ssh_connections_established_total", "SSH connections opened.", "host"),
 		reused:      counter("ssh_connections_reused_total", "Commands that found an open connection.", "host"),
@@ -128,6 +131,7 @@ func (m *metrics) notified(channel, result string) {
 // the log events are a contract: the founding story's monitoring greps them.
 func (m *metrics) poolEvents(log *slog.Logger) func(sshpool.Event) {
 	return func(e sshpool.Event) {
+		m.series.event(e)
 		switch e.Kind {
 		case sshpool.ConnectionEstablished:
 			m.established.WithLabelValues(e.Host).Inc()
@@ -169,6 +173,7 @@ func (m *metrics) verdict(v shellpolicy.Verdict) {
 
 // result counts the phases of a command that was let through.
 func (m *metrics) result(c lifeline.Command) {
+	m.series.result(c, time.Now())
 	m.seconds.WithLabelValues(c.Host, "queue").Observe(c.Queue.Seconds())
 	m.seconds.WithLabelValues(c.Host, "connect").Observe(c.Connect.Seconds())
 	m.seconds.WithLabelValues(c.Host, "run").Observe(c.Run.Seconds())

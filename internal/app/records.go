@@ -39,16 +39,17 @@ func (r *Records) Close() error { return r.store.Close() }
 // Format says how an incident is printed: as text, or one of these.
 type Format struct{ JSON, Markdown bool }
 
-// WriteIncidents prints the newest incidents, or all of them.
-func (r *Records) WriteIncidents(ctx context.Context, w io.Writer, all, asJSON bool) error {
+// Incidents lists the newest incidents, or all of them.
+func (r *Records) Incidents(ctx context.Context, all bool) ([]lifeline.Incident, error) {
 	filter := store.Filter{Limit: 50}
 	if all {
 		filter.Limit = 0
 	}
-	incidents, err := r.store.Incidents(ctx, filter)
-	if err != nil {
-		return err
-	}
+	return r.store.Incidents(ctx, filter)
+}
+
+// WriteIncidents prints incidents.
+func WriteIncidents(w io.Writer, incidents []lifeline.Incident, asJSON bool) error {
 	if asJSON {
 		return writeJSON(w, map[string]any{"incidents": incidents})
 	}
@@ -59,23 +60,19 @@ func (r *Records) WriteIncidents(ctx context.Context, w io.Writer, all, asJSON b
 	return timeline.WriteIncidents(w, incidents)
 }
 
-// WriteIncident prints one incident whole. A unique beginning of the ID is enough.
-func (r *Records) WriteIncident(ctx context.Context, w io.Writer, id string, f Format) error {
-	c, err := r.Case(ctx, id)
-	if err != nil {
-		return err
-	}
+// WriteCase prints one incident whole.
+func WriteCase(w io.Writer, c lifeline.CaseFile, f Format) error {
 	switch {
 	case f.JSON:
 		return writeJSON(w, c)
 	case f.Markdown:
-		_, err := io.WriteString(w, timeline.CaseMarkdown(c.Incident, c.Alerts, c.Events, c.Commands)+timeline.UsageMarkdown(c.Usage))
+		_, err := io.WriteString(w, caseMarkdown(c))
 		return err
 	}
 	if err := timeline.WriteIncident(w, c.Incident, c.Events, c.Commands); err != nil {
 		return err
 	}
-	_, err = io.WriteString(w, timeline.UsageText(c.Usage))
+	_, err := io.WriteString(w, timeline.UsageText(c.Usage))
 	return err
 }
 

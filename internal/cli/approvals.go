@@ -20,14 +20,18 @@ that would run. No answer within respond.approval_timeout is a no.`,
   lifeline approvals --all --json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withRecords(cmd, g, func(r *app.Records) error {
-				return r.WriteApprovals(cmd.Context(), g.std.Out, all, asJSON)
+			return withDesk(cmd, g, func(d desk) error {
+				approvals, err := d.Approvals(cmd.Context(), all)
+				if err != nil {
+					return err
+				}
+				return app.WriteApprovals(g.std.Out, approvals, asJSON)
 			})
 		},
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "those that are decided or ended too")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	return cmd
+	return anywhere(cmd)
 }
 
 func newApprove(g *globals) *cobra.Command {
@@ -55,8 +59,8 @@ func newDecision(g *globals, approve bool, verb, short, long string) *cobra.Comm
 		Example: "  lifeline " + verb + " apr_01k7 --reason 'ann is on it'",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withRecords(cmd, g, func(r *app.Records) error {
-				a, err := r.Decide(cmd.Context(), args[0], approve, person(), reason)
+			return withDesk(cmd, g, func(d desk) error {
+				a, err := d.Decide(cmd.Context(), args[0], approve, reason)
 				if err != nil {
 					return err
 				}
@@ -69,5 +73,5 @@ func newDecision(g *globals, approve bool, verb, short, long string) *cobra.Comm
 		},
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "why, for the record and for the responder")
-	return cmd
+	return anywhere(cmd)
 }

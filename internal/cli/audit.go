@@ -42,6 +42,9 @@ Exit status: 0 if the record is what was written, 11 if it is not.`,
 			if after < 0 {
 				return usage(cmd, "--after %d: want the number of an event", after)
 			}
+			if g.server != "" {
+				return verifyThere(cmd, g, asJSON)
+			}
 			return withRecords(cmd, g, func(r *app.Records) error {
 				audit, err := r.Audit(cmd.Context(), after, head)
 				if err != nil {
@@ -60,11 +63,35 @@ Exit status: 0 if the record is what was written, 11 if it is not.`,
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.Flags().StringVar(&head, "head", "", "a head that was noted earlier, `SEQ:HASH`: the record must still have it")
 	cmd.Flags().Int64Var(&after, "after", 0, "begin after this `EVENT`, for a record whose earlier damage is known; other tables are not compared then")
-	return cmd
+	return anywhere(cmd)
+}
+
+// verifyThere has the server verify its record.
+func verifyThere(cmd *cobra.Command, g *globals, asJSON bool) error {
+	for _, name := range []string{"head", "after"} {
+		if cmd.Flags().Changed(name) {
+			return usage(cmd, "--%s works on the machine of the record only, and not with --server", name)
+		}
+	}
+	c, err := g.client()
+	if err != nil {
+		return err
+	}
+	v, err := c.Audit(cmd.Context())
+	if err != nil {
+		return err
+	}
+	if err := app.WriteAuditView(g.std.Out, v, asJSON); err != nil {
+		return err
+	}
+	if !v.OK {
+		return exitStatus(lifeline.CodeTampered.ExitStatus())
+	}
+	return nil
 }
 
 func newAuditExport(g *globals) *cobra.Command {
-	return &cobra.Command{
+	return annotated(&cobra.Command{
 		Use:     "export",
 		Short:   "Print the whole record as JSON lines, each event with its hash, the head last",
 		Example: `  lifeline audit export > record.jsonl`,
@@ -74,5 +101,5 @@ func newAuditExport(g *globals) *cobra.Command {
 				return r.ExportAudit(cmd.Context(), g.std.Out)
 			})
 		},
-	}
+	}, ofRecord)
 }

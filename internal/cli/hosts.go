@@ -15,7 +15,10 @@ import (
 
 func newHosts(g *globals) *cobra.Command {
 	var asJSON bool
-	list := func(*cobra.Command, []string) error {
+	list := func(cmd *cobra.Command, _ []string) error {
+		if g.server != "" {
+			return hostsThere(cmd, g, asJSON)
+		}
 		cfg, err := g.load()
 		if err != nil {
 			return err
@@ -33,8 +36,26 @@ func newHosts(g *globals) *cobra.Command {
 	for _, c := range []*cobra.Command{cmd, all} {
 		c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	}
-	cmd.AddCommand(all, newHarden(g))
+	anywhere(cmd) // what is added below only where it says so itself
+	cmd.AddCommand(anywhere(all), newHarden(g))
 	return cmd
+}
+
+// hostsThere lists the hosts of a server.
+func hostsThere(cmd *cobra.Command, g *globals, asJSON bool) error {
+	c, err := g.client()
+	if err != nil {
+		return err
+	}
+	views, err := c.Hosts(cmd.Context())
+	if err != nil {
+		return err
+	}
+	lines := []hostLine{}
+	for _, v := range views {
+		lines = append(lines, lineOf(v.Name, v.Address, v.User, v.Mode, v.Local))
+	}
+	return printHosts(g.std.Out, lines, asJSON)
 }
 
 // hostLine is a host as hosts list prints it.
@@ -49,15 +70,23 @@ func writeHosts(w io.Writer, cfg *config.Config, asJSON bool) error {
 	lines := []hostLine{}
 	for _, name := range cfg.HostNames() {
 		h := cfg.Hosts[name]
-		line := hostLine{Name: name, Address: h.Address, User: h.User, Mode: h.Mode}
-		switch {
-		case h.Local:
-			line.Address = "this machine, without SSH"
-		case h.Address == "":
-			line.Address = "as ssh_config says for " + h.SSHConfig
+		address := h.Address
+		if address == "" && !h.Local {
+			address = "as ssh_config says for " + h.SSHConfig
 		}
-		lines = append(lines, line)
+		lines = append(lines, lineOf(name, address, h.User, h.Mode, h.Local))
 	}
+	return printHosts(w, lines, asJSON)
+}
+
+func lineOf(name, address, user string, mode lifeline.Mode, local bool) hostLine {
+	if local {
+		address = "this machine, without SSH"
+	}
+	return hostLine{Name: name, Address: address, User: user, Mode: mode}
+}
+
+func printHosts(w io.Writer, lines []hostLine, asJSON bool) error {
 	if asJSON {
 		return writeJSON(w, map[string]any{"hosts": lines})
 	}

@@ -16,8 +16,12 @@ func newIncidents(g *globals) *cobra.Command {
   lifeline incidents show inc_01k`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withRecords(cmd, g, func(r *app.Records) error {
-				return r.WriteIncidents(cmd.Context(), g.std.Out, all, asJSON)
+			return withDesk(cmd, g, func(d desk) error {
+				incidents, err := d.Incidents(cmd.Context(), all)
+				if err != nil {
+					return err
+				}
+				return app.WriteIncidents(g.std.Out, incidents, asJSON)
 			})
 		},
 	}
@@ -30,14 +34,18 @@ func newIncidents(g *globals) *cobra.Command {
 		Example: "  lifeline incidents show inc_01k7",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withRecords(cmd, g, func(r *app.Records) error {
-				return r.WriteIncident(cmd.Context(), g.std.Out, args[0], app.Format{JSON: asJSON, Markdown: markdown})
+			return withDesk(cmd, g, func(d desk) error {
+				c, err := d.Case(cmd.Context(), args[0])
+				if err != nil {
+					return err
+				}
+				return app.WriteCase(g.std.Out, c, app.Format{JSON: asJSON, Markdown: markdown})
 			})
 		},
 	}
 	show.Flags().BoolVar(&markdown, "markdown", false, "print the case as Markdown, to hand over")
 	cmd.AddCommand(show)
-	return cmd
+	return anywhere(cmd)
 }
 
 // withRecords opens the database that the configuration names for reading.

@@ -18,7 +18,7 @@ func newMaintenance(g *globals) *cobra.Command {
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newMaintenanceAdd(g), newMaintenanceList(g), newMaintenanceEnd(g))
-	return cmd
+	return anywhere(cmd)
 }
 
 // window is a maintenance window as its flags say it.
@@ -53,8 +53,8 @@ RFC 3339. A window is at most 30 days long, so that one that is forgotten ends.`
 			if err != nil {
 				return err
 			}
-			return withRecords(cmd, g, func(r *app.Records) error {
-				added, err := r.AddMaintenance(cmd.Context(), m)
+			return withDesk(cmd, g, func(d desk) error {
+				added, err := d.AddMaintenance(cmd.Context(), m)
 				if err != nil {
 					return err
 				}
@@ -149,8 +149,12 @@ func newMaintenanceList(g *globals) *cobra.Command {
 		Example: "  lifeline maintenance list --all --json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withRecords(cmd, g, func(r *app.Records) error {
-				return r.WriteMaintenances(cmd.Context(), g.std.Out, all, asJSON)
+			return withDesk(cmd, g, func(d desk) error {
+				windows, err := d.Maintenances(cmd.Context(), all)
+				if err != nil {
+					return err
+				}
+				return app.WriteMaintenances(g.std.Out, windows, asJSON)
 			})
 		},
 	}
@@ -166,8 +170,8 @@ func newMaintenanceEnd(g *globals) *cobra.Command {
 		Example: "  lifeline maintenance end mnt_01k7",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withRecords(cmd, g, func(r *app.Records) error {
-				m, err := r.EndMaintenance(cmd.Context(), args[0], person())
+			return withDesk(cmd, g, func(d desk) error {
+				m, err := d.EndMaintenance(cmd.Context(), args[0])
 				if err != nil {
 					return err
 				}

@@ -16,7 +16,7 @@ func newNotify(g *globals) *cobra.Command {
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newNotifyTest(g), newNotifyList(g), newNotifyRetry(g))
-	return cmd
+	return annotated(cmd, ofRecord)
 }
 
 func newNotifyTest(g *globals) *cobra.Command {

@@ -26,8 +26,8 @@ one; --now ends it too (TERM, then KILL).`,
   lifeline pause --now`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withRecords(cmd, g, func(r *app.Records) error {
-				if _, err := r.Pause(cmd.Context(), person(), reason, now); err != nil {
+			return withDesk(cmd, g, func(d desk) error {
+				if _, err := d.Pause(cmd.Context(), reason, now); err != nil {
 					return err
 				}
 				_, err := fmt.Fprintln(g.std.Out, "Paused: no change is made until lifeline resume.")
@@ -37,7 +37,7 @@ one; --now ends it too (TERM, then KILL).`,
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "why, for the record and for whoever is refused")
 	cmd.Flags().BoolVar(&now, "now", false, "end the changes that run already, too")
-	return cmd
+	return anywhere(cmd)
 }
 
 func newResume(g *globals) *cobra.Command {
@@ -48,8 +48,8 @@ func newResume(g *globals) *cobra.Command {
 		Example: "  lifeline resume",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withRecords(cmd, g, func(r *app.Records) error {
-				left, err := r.Resume(cmd.Context(), person(), reason)
+			return withDesk(cmd, g, func(d desk) error {
+				left, err := d.Resume(cmd.Context(), reason)
 				if err != nil {
 					return err
 				}
@@ -63,7 +63,7 @@ func newResume(g *globals) *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "why, for the record")
-	return cmd
+	return anywhere(cmd)
 }
 
 func newStatus(g *globals) *cobra.Command {
@@ -73,11 +73,15 @@ func newStatus(g *globals) *cobra.Command {
 		Short: "Say where things stand: the kill switch, budgets, approvals, incidents, maintenance, hosts",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withRecords(cmd, g, func(r *app.Records) error {
-				return r.WriteStatus(cmd.Context(), g.std.Out, asJSON)
+			return withDesk(cmd, g, func(d desk) error {
+				s, err := d.Status(cmd.Context())
+				if err != nil {
+					return err
+				}
+				return app.WriteStatus(g.std.Out, s, asJSON)
 			})
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	return cmd
+	return anywhere(cmd)
 }

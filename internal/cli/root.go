@@ -71,6 +71,10 @@ type globals struct {
 	config    string
 	logFormat string
 	logLevel  string
+	// server is the address of a Lifeline that is asked instead of the database of
+	// this machine; "": none is. See desk.go.
+	server    string
+	tokenFile string
 }
 
 func newRoot(std IO) *cobra.Command {
@@ -94,6 +98,9 @@ person the whole case.`,
 	flags.StringVarP(&g.config, "config", "c", "", "configuration file (default: $LIFELINE_CONFIG, ./lifeline.yaml, the user's configuration directory, /etc/lifeline/lifeline.yaml)")
 	flags.StringVar(&g.logFormat, "log-format", "", "log as text or json (default: the configuration's log.format, text)")
 	flags.StringVar(&g.logLevel, "log-level", "", "debug, info, warn or error (default: the configuration's log.level, info)")
+	flags.StringVar(&g.server, "server", "", "ask a running Lifeline at this `URL` through its API instead of the database here (default: $LIFELINE_SERVER)")
+	flags.StringVar(&g.tokenFile, "token-file", "", "file with the token for --server (default: the token itself in $LIFELINE_TOKEN)")
+	root.PersistentPreRunE = g.where
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage(cmd, "%v", err)
 	})

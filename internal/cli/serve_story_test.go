@@ -48,7 +48,8 @@ func served(ts *testscript.TestScript) *service {
 }
 
 // serve FILE: starts lifeline serve with a configuration that listens on
-// 127.0.0.1:0, and waits until it listens. The end of the story stops it.
+// 127.0.0.1:0, and waits until it listens; its address is $SERVER. The end of the
+// story stops it.
 func serve(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: serve FILE")
@@ -76,6 +77,7 @@ func serve(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("serve ended with status %d", <-s.ended)
 	}
 	ts.Value(serveKey{}).(*slot).service = s
+	ts.Setenv("SERVER", "http://"+s.address)
 }
 
 // stop: ends lifeline serve as SIGTERM does.

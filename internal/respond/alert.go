@@ -40,6 +40,8 @@ type looked struct {
 	// Waited is how long the incident has waited for its alert, on the clock that
 	// nobody can set while one process waits, on the wall's across a restart.
 	Waited time.Duration `json:"waited,omitempty"`
+	// Ended is the incident's state if it has ended meanwhile.
+	Ended lifeline.State `json:"ended,omitempty"`
 	// Asks: there is somebody to ask again. Unasked says why it was in vain.
 	Asks    bool   `json:"asks,omitempty"`
 	Unasked string `json:"unasked,omitempty"`
@@ -71,6 +73,8 @@ func (w *work) awaitAlert(inc lifeline.Incident, reports []lifeline.Report) (lif
 		}
 		last = now
 		switch {
+		case now.Ended != "":
+			return "", &takenOver{now.Ended}
 		case !now.Firing && inc.Changes > 0:
 			return w.move(lifeline.StateResolved, map[string]string{
 				"":             "the probe is well and the alert is gone",
@@ -107,7 +111,10 @@ func (w *work) awaitAlert(inc lifeline.Incident, reports []lifeline.Report) (lif
 func (w *work) lookAtAlert(ctx context.Context) (looked, error) {
 	inc, err := w.cfg.Store.Incident(ctx, w.id)
 	out := looked{Firing: inc.AlertFiring, At: time.Now()}
-	if err != nil || !inc.AlertFiring {
+	if err != nil || !inc.AlertFiring || inc.State.Ended() {
+		if inc.State.Ended() {
+			out.Ended = inc.State
+		}
 		return out, err
 	}
 	firing, err := w.cfg.Store.FiringAlerts(ctx, w.id, maxAsked)

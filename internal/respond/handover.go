@@ -29,6 +29,9 @@ func (w *work) escalate(reason string, reports []lifeline.Report) (lifeline.Stat
 		}
 	}
 	_, err := do(w.steps, "handover", func(ctx context.Context) (bool, error) {
+		if inc, err := w.cfg.Store.Incident(ctx, w.id); err != nil || inc.State.Ended() {
+			return false, err // a person has it already
+		}
 		h, err := w.handover(ctx, w.id, reason, w.notes, reports)
 		if err != nil {
 			return false, err
@@ -202,7 +205,7 @@ func pastWords(p lifeline.Past) string {
 func (w *work) lastWords() error {
 	_, err := do(w.steps, "last_words", func(ctx context.Context) (bool, error) {
 		inc, err := w.cfg.Store.Incident(ctx, w.id)
-		if err != nil {
+		if err != nil || inc.State.Ended() {
 			return false, err
 		}
 		return true, tool.LastWords(ctx, w.cfg.Door, tool.Probe{IncidentID: w.id, Actor: "respond", Target: inc.Target})

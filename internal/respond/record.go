@@ -2,6 +2,7 @@ package respond
 
 import (
 	"context"
+	"encoding/json"
 
 	"lifeline"
 )
@@ -46,6 +47,9 @@ type Upkeep interface {
 	Refusals(ctx context.Context, incidentID string) ([]lifeline.Command, error)
 	// OpenIncidents are the IDs of those that have not ended.
 	OpenIncidents(ctx context.Context) ([]string, error)
+	// HandOverIncident escalates an incident that has not ended, with the case on
+	// its timeline.
+	HandOverIncident(ctx context.Context, id, by, reason string, handover json.RawMessage) (lifeline.Incident, error)
 	// StrayApprovals are open approvals of incidents that have ended.
 	StrayApprovals(ctx context.Context) ([]lifeline.Approval, error)
 }

@@ -13,7 +13,7 @@ type halt struct {
 	// Why is a sentence without a final full stop.
 	Why string `json:"why"`
 	// Paused: a change was refused because of the kill switch. Held: a maintenance
-	// window has begun. Otherwise the alert has resolved.
+	// window has begun. Otherwise the alert has resolved, or the incident has ended.
 	Paused bool `json:"paused,omitempty"`
 	Held   bool `json:"held,omitempty"`
 }
@@ -83,6 +83,13 @@ func (w *watched) Run(ctx context.Context, steps ...lifeline.Step) []lifeline.St
 // haltNow says why nothing more should be done for the incident; nil if it may
 // go on.
 func (w *work) haltNow(ctx context.Context) (*halt, error) {
+	inc, err := w.cfg.Store.Incident(ctx, w.id)
+	if err != nil {
+		return nil, err
+	}
+	if inc.State.Ended() {
+		return &halt{Why: "the incident is " + string(inc.State) + ": " + inc.Reason}, nil
+	}
 	refusals, err := w.cfg.Store.Refusals(ctx, w.id)
 	if err != nil {
 		return nil, err
@@ -91,10 +98,6 @@ func (w *work) haltNow(ctx context.Context) (*halt, error) {
 		if c.Rule == lifeline.RulePaused {
 			return &halt{Why: c.Reason, Paused: true}, nil
 		}
-	}
-	inc, err := w.cfg.Store.Incident(ctx, w.id)
-	if err != nil {
-		return nil, err
 	}
 	if !inc.AlertFiring {
 		return &halt{Why: "the alert has resolved"}, nil

@@ -22,6 +22,9 @@ func (s *Service) remediate(wf dbos.Context, incidentID string) (string, error) 
 		steps: durable{wf: wf, log: s.cfg.Logger, stay: s.stayIfLost}}
 	state, err := safely("the workflow", w.run)
 	s.stayIfLost()
+	if taken, ok := errors.AsType[*takenOver](err); ok {
+		state, err = taken.state, w.unsilence()
+	}
 	if err == nil {
 		return string(state), nil
 	}
@@ -131,6 +134,9 @@ func (w *work) run() (lifeline.State, error) {
 			return "", err
 		}
 		inc = after.Incident
+		if inc.State.Ended() {
+			return "", &takenOver{inc.State}
+		}
 		changed := inc.Changes > changesBefore
 		if !inc.AlertFiring && inc.Changes == 0 && inc.State != lifeline.StateActing {
 			return w.move(lifeline.StateSuperseded, "the alert resolved; nothing was changed")
@@ -267,11 +273,19 @@ func (w *work) move(to lifeline.State, reason string) (lifeline.State, error) {
 	}
 	inc, err := do(w.steps, "move."+string(to), func(ctx context.Context) (lifeline.Incident, error) {
 		inc, err := w.cfg.Store.MoveIncident(ctx, w.id, to, "respond", reason)
-		if err == nil && to.Ended() {
+		if errors.Is(err, lifeline.ErrNoMove) {
+			if now, readErr := w.cfg.Store.Incident(ctx, w.id); readErr == nil && now.State.Ended() {
+				return now, nil // a person has taken it over
+			}
+		}
+		if err == nil && to.Ended() && inc.Reason == reason {
 			w.ended(inc)
 		}
 		return inc, err
 	})
+	if err == nil && inc.State.Ended() && inc.State != to {
+		return inc.State, &takenOver{inc.State}
+	}
 	return inc.State, err
 }
 

@@ -69,14 +69,19 @@ func (s *Store) UsageOf(ctx context.Context, incidentID string) (lifeline.Spent,
 	return s.spent(ctx, "sum what the models used in "+incidentID, `incident_id = $1`, incidentID)
 }
 
-// spent casts its sums: Postgres gives a sum of BIGINT as NUMERIC.
-func (s *Store) spent(ctx context.Context, what, where string, arg any) (sum lifeline.Spent, err error) {
-	err = s.db.QueryRowContext(ctx, `SELECT COUNT(*),
+func (s *Store) spent(ctx context.Context, what, where string, arg any) (lifeline.Spent, error) {
+	sum, err := spentIn(ctx, s.db, where, arg)
+	return sum, wrap(what, err)
+}
+
+// spentIn casts its sums: Postgres gives a sum of BIGINT as NUMERIC.
+func spentIn(ctx context.Context, q querier, where string, args ...any) (sum lifeline.Spent, err error) {
+	err = q.QueryRowContext(ctx, `SELECT COUNT(*),
 		CAST(COALESCE(SUM(input), 0) AS BIGINT), CAST(COALESCE(SUM(output), 0) AS BIGINT),
 		CAST(COALESCE(SUM(cache_read), 0) AS BIGINT), CAST(COALESCE(SUM(cache_write), 0) AS BIGINT),
 		CAST(COALESCE(SUM(micro_usd), 0) AS BIGINT), CAST(COALESCE(SUM(CASE WHEN micro_usd IS NULL THEN 1 ELSE 0 END), 0) AS BIGINT),
 		CAST(COALESCE(SUM(estimated), 0) AS BIGINT)
-		FROM usage WHERE `+where, arg).
+		FROM usage WHERE `+where, args...).
 		Scan(&sum.Answers, &sum.Input, &sum.Output, &sum.CacheRead, &sum.CacheWrite, &sum.MicroUSD, &sum.Unpriced, &sum.Estimated)
-	return sum, wrap(what, err)
+	return sum, err
 }

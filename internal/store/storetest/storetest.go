@@ -85,6 +85,15 @@ func Run(t *testing.T, open Open) {
 		{"history", history},
 		{"remedies", remedies},
 		{"open incidents and stray approvals", openIncidents},
+		{"find incidents", findIncidents},
+		{"statistics", statistics},
+		{"events page by page", eventPages},
+		{"an escalated incident is retried", retried},
+		{"a storm is retried", retriedStorm},
+		{"an incident is handed over", handedOver},
+		{"an incident is closed", closedIncident},
+		{"the newest commands on a host", recentCommands},
+		{"answers to requests", answers},
 		{"texts that no database keeps", oddTexts},
 		{"nodes", nodes},
 		{"sessions", sessions},
@@ -144,6 +153,9 @@ func (s *suite) onOpened(_ context.Context, _ *sql.Tx, inc lifeline.Incident) er
 	s.opened = append(s.opened, inc)
 	return nil
 }
+
+// refuses is a callback that does not want.
+func (s *suite) refuses(context.Context, *sql.Tx, lifeline.Incident) error { return errNo }
 
 func (s *suite) onResolved(_ context.Context, _ *sql.Tx, inc lifeline.Incident) error {
 	s.mu.Lock()
