@@ -4,7 +4,9 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -286,17 +288,27 @@ func TestNameIsShown(t *testing.T) {
 // A flood of failures is a handful of events.
 func TestFailuresDoNotFillTheRecord(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var told []lifeline.Event
-		f := &failures{record: recorder(func(e lifeline.Event) { told = append(told, e) }), log: slog.New(slog.DiscardHandler), now: time.Now}
+		var mu sync.Mutex // guards events
+		var events []lifeline.Event
+		toldSoFar := func() []lifeline.Event {
+			mu.Lock()
+			defer mu.Unlock()
+			return slices.Clone(events)
+		}
+		f := &failures{record: recorder(func(e lifeline.Event) {
+			mu.Lock()
+			defer mu.Unlock()
+			events = append(events, e)
+		}), log: slog.New(slog.DiscardHandler), now: time.Now}
 		for range 1000 {
 			f.add(t.Context(), failure{Address: "1.2.3.4", Why: "w"})
 		}
-		if len(told) != failuresTold {
+		if told := toldSoFar(); len(told) != failuresTold {
 			t.Fatalf("%d events", len(told))
 		}
 		time.Sleep(failuresWithin)
 		synctest.Wait()
-		if len(told) != failuresTold+1 || told[failuresTold].Text != "990 sign-ins failed besides those before, the last from 1.2.3.4" {
+		if told := toldSoFar(); len(told) != failuresTold+1 || told[failuresTold].Text != "990 sign-ins failed besides those before, the last from 1.2.3.4" {
 			t.Fatalf("%d events, the last: %+v", len(told), told[len(told)-1])
 		}
 		for range failuresTold + 3 {
@@ -304,6 +316,7 @@ func TestFailuresDoNotFillTheRecord(t *testing.T) {
 		}
 		f.close(t.Context())
 		f.close(t.Context())
+		told := toldSoFar()
 		if n := len(told); n != 2*failuresTold+2 || !strings.HasPrefix(told[n-1].Text, "3 sign-ins failed") || told[n-2].Text != "a sign-in of ann from 1.2.3.4 failed: w" {
 			t.Fatalf("%d events, the last: %+v", n, told[n-2:])
 		}

@@ -53,7 +53,7 @@ const Example = `hosts:
   skynet:  {local: true, mode: observe}           # this machine, without SSH
 model:  {provider: anthropic, name: claude-haiku-5-5}   # key from $ANTHROPIC_API_KEY; absent: runbooks only
 store:  {url: "sqlite:lifeline.db"}
-listen: 127.0.0.1:8674                                  # another address needs the webhook's password or token
+listen: 127.0.0.1:8674                                  # another address needs access.users, and the webhook's password or token
 `
 
 // standardOf is the default of a section.

@@ -20,9 +20,9 @@ type Config struct {
 	Store Store `yaml:"store"`
 	// Node says who this process is among several on one Postgres.
 	Node Node `yaml:"node"`
-	// Listen is the address of the webhook, the metrics and the health checks,
-	// host:port. An address that other machines can reach needs the webhook's
-	// authentication.
+	// Listen is the address of the pages, the API, the webhook, the metrics and the
+	// health checks, host:port. An address that other machines can reach needs the
+	// webhook's authentication, and somebody who may sign in.
 	Listen string `yaml:"listen"`
 	// PublicURL is the address at which people reach Lifeline from outside, such
 	// as https://lifeline.example.net: links in messages begin with it. Empty:
