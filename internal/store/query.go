@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -52,13 +53,6 @@ func (s *Store) FindIncidents(ctx context.Context, q lifeline.IncidentQuery) (pa
 		return page, &lifeline.Error{Code: lifeline.CodeUsage, Message: fmt.Sprintf("a page of %d incidents: want 1 to %d", limit, pageMost)}
 	}
 	var c conditions
-	if len(q.States) > 0 {
-		marks := make([]any, len(q.States))
-		for i, state := range q.States {
-			marks[i] = state
-		}
-		c.add("i.state IN (?"+strings.Repeat(", ?", len(marks)-1)+")", marks...)
-	}
 	for _, f := range []struct{ column, value string }{
 		{"target_host", q.Host}, {"target_name", q.Thing}, {"alert_name", q.Alert},
 	} {
@@ -90,15 +84,32 @@ func (s *Store) FindIncidents(ctx context.Context, q lifeline.IncidentQuery) (pa
 		c.add("i.opened_at <= ? AND (i.opened_at < ? OR i.id < ?)", at, at, id)
 	}
 	// What other tables have to count is counted for the page alone.
-	query := `SELECT ` + incidentColumns + ` FROM (SELECT * FROM incidents i` + c.where() +
-		fmt.Sprintf(` ORDER BY i.opened_at DESC, i.id DESC LIMIT %d`, limit+1) + `) i ORDER BY i.opened_at DESC, i.id DESC`
-	page.Incidents, err = list(ctx, s.db, "list incidents", query, scanIncident, c.args...)
+	newest := fmt.Sprintf(` ORDER BY i.opened_at DESC, i.id DESC LIMIT %d`, limit+1)
+	chosen, args := `SELECT * FROM incidents i`+c.where()+newest, c.args
+	if len(q.States) > 0 {
+		chosen, args = ofStates(c, q.States, newest)
+	}
+	page.Incidents, err = list(ctx, s.db, "list incidents", `SELECT `+incidentColumns+` FROM (`+chosen+`) i`+newest, scanIncident, args...)
 	if len(page.Incidents) > limit {
 		page.Incidents = page.Incidents[:limit]
 		last := page.Incidents[limit-1]
 		page.Next = fmt.Sprintf("%d.%s", micros(last.OpenedAt), last.ID)
 	}
 	return page, err
+}
+
+// ofStates chooses the newest of each state by itself: an index has them in order,
+// while for several states at once all of them would have to be sorted.
+func ofStates(c conditions, states []lifeline.State, newest string) (query string, args []any) {
+	args = slices.Clone(c.args)
+	var parts []string
+	for _, state := range slices.Compact(slices.Sorted(slices.Values(states))) {
+		one := conditions{parts: slices.Clone(c.parts), args: args}
+		one.add("i.state = ?", state)
+		args = one.args
+		parts = append(parts, `SELECT * FROM (SELECT * FROM incidents i`+one.where()+newest+`) s`)
+	}
+	return strings.Join(parts, ` UNION ALL `), args
 }
 
 // readPlace reads an IncidentPage.Next.
