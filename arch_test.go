@@ -44,7 +44,7 @@ var mayImport = map[string][]string{
 	"internal/guard":           {".", "shellpolicy", "sshpool", "internal/redact"},
 	"internal/respond":         {".", "internal/agent", "internal/runbook", "internal/tool", "internal/llm"},
 	"internal/notify":          {".", "internal/escape"},
-	"internal/web":             {".", "internal/escape"},
+	"internal/web":             {".", "internal/escape", "internal/timeline"},
 	"internal/lab":             {".", "sshpool/sshtest"},
 	"internal/app":             {"*"}, // everything except internal/cli and cmd
 	"internal/cli":             {".", "internal/app", "internal/config", "internal/lab", "shellpolicy", "internal/escape"},

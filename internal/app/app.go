@@ -25,7 +25,6 @@ import (
 	"lifeline/internal/store"
 	"lifeline/internal/timeline"
 	"lifeline/internal/triage"
-	"lifeline/internal/web"
 )
 
 // Options of an App that do not come from the configuration file.
@@ -154,16 +153,15 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (_ *App, err err
 		return nil, err
 	}
 	mux.Handle("/webhook/", hooks)
-	pages, err := web.Handler(web.Config{Desk: desk{a}, Logger: a.log})
+	pages, err := a.mountPages(mux, nil, nil, nil)
 	if err != nil {
 		return nil, err
 	}
-	mux.Handle("/approve/", pages)
-	mux.Handle("/static/", pages)
 	mux.Handle("GET /metrics", metrics.handler(a.door.pool, a.store, cfg.ChannelNames()))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", a.ready)
 	a.server = newServer(mux, a.log)
+	a.server.RegisterOnShutdown(pages.Close) // else their streams would be waited for
 	return a, nil
 }
 
