@@ -45,6 +45,7 @@ var mayImport = map[string][]string{
 	"internal/respond":         {".", "internal/agent", "internal/runbook", "internal/tool", "internal/llm"},
 	"internal/notify":          {".", "internal/escape"},
 	"internal/web":             {".", "internal/escape", "internal/timeline"},
+	"internal/web/webtest":     {"."},
 	"internal/lab":             {".", "sshpool/sshtest"},
 	"internal/app":             {"*"}, // everything except internal/cli and cmd
 	"internal/cli":             {".", "internal/app", "internal/config", "internal/lab", "shellpolicy", "internal/escape"},

@@ -40,9 +40,6 @@ type incidentPage struct {
 // Path is the incident's own.
 func (p incidentPage) Path() string { return incidentPath(p.Incident.ID) }
 
-// Shown is the newest alert's place in the record, for people who look for it.
-func (p incidentPage) Age() string { return took(p.Now.Sub(p.Incident.OpenedAt)) }
-
 // incidentPage shows one incident, or gives it out as a file.
 func (s *server) incidentPage(w http.ResponseWriter, r *http.Request) {
 	id := r.PathValue("id")
