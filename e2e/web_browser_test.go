@@ -13,10 +13,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
-	"github.com/chromedp/cdproto/network"
-	cdppage "github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
@@ -72,15 +72,25 @@ func openBrowser(t *testing.T) *browser {
 	t.Cleanup(cancel)
 	ctx, closeTab := chromedp.NewContext(allocator)
 	t.Cleanup(closeTab)
+	b := &browser{t: t, ctx: ctx}
+	if err := chromedp.Listen(ctx, b.hear); err != nil { // it starts the browser
+		t.Fatal(err)
+	}
 	bounded, stop := context.WithTimeout(ctx, 4*time.Minute)
 	t.Cleanup(stop)
-	b := &browser{t: t, ctx: bounded}
-	chromedp.ListenTarget(ctx, b.hear)
-	b.do(log.Enable(), runtime.Enable(), network.Enable(), chromedp.ActionFunc(func(ctx context.Context) error {
-		_, err := cdppage.AddScriptToEvaluateOnNewDocument(tellViolations).Do(ctx)
-		return err
-	}))
+	b.ctx = bounded
+	protocol(b, log.Enable, cdp.Empty{})
+	protocol(b, runtime.Enable, cdp.Empty{})
+	protocol(b, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: tellViolations})
 	return b
+}
+
+// protocol sends a command of the browser's protocol.
+func protocol[P, R any](b *browser, c cdp.Command[P, R], params P) {
+	b.t.Helper()
+	if _, err := chromedp.Call(b.ctx, c, params); err != nil {
+		b.t.Fatalf("%s: %v", c.Method, err)
+	}
 }
 
 // hear collects complaints.
@@ -88,13 +98,13 @@ func (b *browser) hear(ev any) {
 	var text string
 	switch e := ev.(type) {
 	case *log.EventEntryAdded:
-		if e.Entry.Level == log.LevelError || e.Entry.Source == log.SourceSecurity {
+		if e.Entry.Level == log.EntryLevelError || e.Entry.Source == log.EntrySourceSecurity {
 			text = fmt.Sprintf("log: %s %s", e.Entry.Text, e.Entry.URL)
 		}
 	case *runtime.EventExceptionThrown:
-		text = "exception: " + e.ExceptionDetails.Error()
+		text = "exception: " + e.ExceptionDetails.Text
 	case *runtime.EventConsoleAPICalled:
-		if e.Type == runtime.APITypeError || e.Type == runtime.APITypeWarning {
+		if e.Type == runtime.ConsoleAPICalledTypeError || e.Type == runtime.ConsoleAPICalledTypeWarning {
 			text = "console:"
 			for _, a := range e.Args {
 				text += " " + string(a.Value)
@@ -126,9 +136,9 @@ func (b *browser) quiet() {
 	}
 }
 
-func (b *browser) do(actions ...chromedp.Action) {
+func (b *browser) do(actions ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
-	if err := chromedp.Run(b.ctx, actions...); err != nil {
+	if err := chromedp.Do(b.ctx, actions...); err != nil {
 		b.t.Fatalf("in the browser: %v\n%s", err, strings.Join(b.complained(), "\n"))
 	}
 }
@@ -140,23 +150,37 @@ func (b *browser) window(width, height int64, dark bool) {
 	if dark {
 		scheme = "dark"
 	}
-	b.do(chromedp.EmulateViewport(width, height), emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{
-		{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"}}))
+	b.do(chromedp.EmulateViewport(width, height))
+	protocol(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
+		{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"}}})
 }
 
 // ask evaluates an expression in the page.
-func ask[T any](b *browser, expression string) (value T) {
+func ask[T any](b *browser, expression string) T {
 	b.t.Helper()
-	b.do(chromedp.Evaluate(expression, &value))
+	value, err := chromedp.Run(b.ctx, chromedp.Evaluate[T](expression))
+	if err != nil {
+		b.t.Fatalf("%s: %v", expression, err)
+	}
 	return value
 }
 
-// until waits for an expression to be true.
+// run evaluates statements in the page.
+func (b *browser) run(statements string) {
+	b.t.Helper()
+	ask[bool](b, "(() => {"+statements+"; return true})()")
+}
+
+// until waits for an expression to be true. While a page is being opened there is
+// nothing to ask.
 func (b *browser) until(expression string) {
 	b.t.Helper()
-	if err := chromedp.Run(b.ctx, chromedp.Poll(expression, nil, chromedp.WithPollingTimeout(30*time.Second))); err != nil {
-		b.t.Fatalf("it never came true: %s: %v\n%s\n%s", expression, err, strings.Join(b.complained(), "\n"), ask[string](b, "document.body.innerText.slice(0, 1500)"))
-	}
+	within(b.t, 30*time.Second, expression, func() error {
+		if ok, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool]("!!("+expression+")")); err != nil || !ok {
+			return errors.Join(errNotYet, err)
+		}
+		return nil
+	})
 }
 
 // says waits for a text on the page.
@@ -174,7 +198,7 @@ func (b *browser) live() {
 // withoutScripts lets the pages that are opened from now on run none.
 func withoutScripts(b *browser) {
 	b.t.Helper()
-	b.do(emulation.SetScriptExecutionDisabled(true))
+	protocol(b, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
 }
 
 // errNotYet is for what has not come yet.

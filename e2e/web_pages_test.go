@@ -44,9 +44,9 @@ func TestWebPagesForEverybody(t *testing.T) {
 	} {
 		for _, dark := range []bool{false, true} {
 			b.window(360, 780, dark)
-			b.do(chromedp.Navigate(url+page.path), chromedp.WaitReady("main"))
+			b.do(chromedp.Navigate(url+page.path), chromedp.WaitReady(chromedp.CSS("main")))
 			// What is folded counts too.
-			b.do(chromedp.Evaluate(`document.querySelectorAll("details").forEach((d) => d.open = true)`, nil))
+			b.run(`document.querySelectorAll("details").forEach((d) => d.open = true)`)
 			if faults := ask[[]string](b, string(check)); len(faults) > 0 {
 				t.Errorf("%s, dark %v:\n%s", page.path, dark, strings.Join(faults, "\n"))
 			}
@@ -63,12 +63,13 @@ func TestWebPagesForEverybody(t *testing.T) {
 		}
 	}
 	// What the checks say is theirs: they find what is wrong.
-	b.do(chromedp.Navigate(url+"/policy"), chromedp.Evaluate(`
+	b.do(chromedp.Navigate(url + "/policy"))
+	b.run(`
 		document.querySelector("label[for=command]").remove();
 		document.querySelector("main").insertAdjacentHTML("beforeend", "<h5>x</h5><p id=pale>pale</p><img src=/static/icon.svg><p id=wide>wide</p>");
 		document.getElementById("pale").style.color = "rgb(150, 150, 150)";
 		document.getElementById("pale").style.backgroundColor = "rgb(255, 255, 255)";
-		document.getElementById("wide").style.width = "500px";`, nil))
+		document.getElementById("wide").style.width = "500px"`)
 	found := strings.Join(ask[[]string](b, string(check)), "\n")
 	for _, want := range []string{"a field has no label", "leaves out a level", "the contrast is 2.9", "a picture has no text", "wider than the window"} {
 		if !strings.Contains(found, want) {
@@ -77,7 +78,7 @@ func TestWebPagesForEverybody(t *testing.T) {
 	}
 	b.complained()
 	// Nor is the browser silent about what the policy forbids.
-	b.do(chromedp.Evaluate(`document.body.setAttribute("onclick", "1"); document.head.appendChild(document.createElement("style")).textContent = "p { color: red }"`, nil))
+	b.run(`document.head.appendChild(document.createElement("style")).textContent = "p { color: red }"`)
 	eventually(t, "the browser complains of what the policy forbids", func() error {
 		if all := strings.Join(b.complained(), "\n"); !strings.Contains(all, "CSP: ") {
 			return errNotYet
@@ -89,9 +90,12 @@ func TestWebPagesForEverybody(t *testing.T) {
 // picture makes a picture of a page as it is on a phone.
 func picture(b *browser, url, file string) {
 	b.t.Helper()
-	var png []byte
 	b.window(420, 860, false)
-	b.do(chromedp.Navigate(url), chromedp.WaitReady("main"), chromedp.CaptureScreenshot(&png))
+	b.do(chromedp.Navigate(url), chromedp.WaitReady(chromedp.CSS("main")))
+	png, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
+	if err != nil {
+		b.t.Fatal(err)
+	}
 	if len(png) > mostPicture {
 		b.t.Errorf("%s would have %d bytes", file, len(png))
 		return
@@ -110,7 +114,7 @@ func TestWebPageMoves(t *testing.T) {
 	b.window(360, 780, false)
 	b.do(chromedp.Navigate(server.URL + "/incidents/" + webtest.Asking))
 	b.live()
-	b.do(chromedp.Evaluate(`window.mark = "still here"; document.querySelector("#p-timeline details").open = true; document.querySelector("#p-timeline summary").focus()`, nil))
+	b.run(`window.mark = "still here"; document.querySelector("#p-timeline details").open = true; document.querySelector("#p-timeline summary").focus()`)
 	unfolded := ask[string](b, `document.querySelector("#p-timeline details").id`)
 
 	move := func(to lifeline.State, words string) {
@@ -142,7 +146,7 @@ func TestWebPageMoves(t *testing.T) {
 	b.live()
 	b.complained() // of the connection that was lost
 
-	b.do(chromedp.SendKeys("#handover-reason", "I am writing"))
+	b.do(chromedp.SendKeys(chromedp.CSS("#handover-reason"), "I am writing"))
 	move(lifeline.StateEscalated, "what came while somebody was writing")
 	b.says("what came while somebody was writing")
 	if got := ask[string](b, `document.getElementById("handover-reason").value`); got != "I am writing" {
@@ -179,7 +183,7 @@ func TestWebKeyboard(t *testing.T) {
 	server := servePages(t, s, lifeline.RoleApprover)
 	b := openBrowser(t)
 	b.window(360, 780, true)
-	b.do(chromedp.Navigate(server.URL+"/approvals/"+webtest.Question), chromedp.WaitReady("#approve"))
+	b.do(chromedp.Navigate(server.URL+"/approvals/"+webtest.Question), chromedp.WaitReady(chromedp.CSS("#approve")))
 	b.do(chromedp.KeyEvent(kb.Tab))
 	if got := ask[string](b, `document.activeElement.className + " " + Math.sign(document.activeElement.getBoundingClientRect().left)`); got != "skip 1" {
 		t.Errorf("the first thing is %q, want the link that skips the navigation, to be seen", got)
@@ -205,7 +209,7 @@ func TestWebViewer(t *testing.T) {
 	server := servePages(t, webtest.Night(time.Now()), lifeline.RoleViewer)
 	b := openBrowser(t)
 	for _, path := range []string{"/approvals/" + webtest.Question, "/incidents/" + webtest.Asking, "/"} {
-		b.do(chromedp.Navigate(server.URL+path), chromedp.WaitReady("main"))
+		b.do(chromedp.Navigate(server.URL+path), chromedp.WaitReady(chromedp.CSS("main")))
 		b.says("docker restart --time 10 scrypted")
 		if n := ask[int](b, `document.querySelectorAll("main form, main button").length`); n != 0 {
 			t.Errorf("%s has %d buttons for a viewer", path, n)
@@ -219,7 +223,7 @@ func TestWebWithoutScripts(t *testing.T) {
 	s := webtest.Night(time.Now())
 	server := servePages(t, s, lifeline.RoleApprover)
 	b := openBrowser(t)
-	b.do(chromedp.Navigate(server.URL+"/incidents/"+webtest.Handed), chromedp.WaitReady("#retry"))
+	b.do(chromedp.Navigate(server.URL+"/incidents/"+webtest.Handed), chromedp.WaitReady(chromedp.CSS("#retry")))
 	count := tabs(b, "retry")
 	withoutScripts(b)
 	b.do(chromedp.Navigate(server.URL + "/incidents/" + webtest.Handed))
