@@ -59,7 +59,12 @@ func TestWebPagesForEverybody(t *testing.T) {
 			}
 		}
 		if dir := os.Getenv(screenshots); dir != "" {
-			picture(b, url+page.path, filepath.Join(dir, page.name+".png"))
+			switch page.name {
+			case "now", "incident", "approval", "handed":
+				picture(b, url+page.path, filepath.Join(dir, "page-"+page.name+".png"), 400, 840)
+			case "repaired", "host", "policy", "history":
+				picture(b, url+page.path, filepath.Join(dir, "page-"+page.name+".png"), 960, 900)
+			}
 		}
 	}
 	// What the checks say is theirs: they find what is wrong.
@@ -87,10 +92,10 @@ func TestWebPagesForEverybody(t *testing.T) {
 	})
 }
 
-// picture makes a picture of a page as it is on a phone.
-func picture(b *browser, url, file string) {
+// picture makes a picture of the beginning of a page.
+func picture(b *browser, url, file string, width, height int64) {
 	b.t.Helper()
-	b.window(420, 860, false)
+	b.window(width, height, false)
 	b.do(chromedp.Navigate(url), chromedp.WaitReady(chromedp.CSS("main")))
 	png, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
 	if err != nil {
