@@ -65,6 +65,7 @@ var inTestsToo = map[string][]string{
 	"internal/triage":        {"internal/store"},
 	"internal/guard":         {"sshpool/sshtest", "internal/store"},
 	"internal/respond":       {"internal/store", "internal/llm/llmtest", "internal/triage", "internal/timeline"},
+	"internal/web":           {"internal/web/webtest"},
 }
 
 // anything marks packages that exist to hold stories over the whole product.

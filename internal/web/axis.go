@@ -117,8 +117,10 @@ func (a *axis) ticks() []tick {
 			first += stride
 		}
 		for d := first; !a.begin.Add(d).After(p.to); d += stride {
-			if x := a.at(a.begin.Add(d)); x >= free && x <= last.x2 && len(all) < 40 {
-				all = append(all, tick{X: x, Text: took(d)})
+			x, text := a.at(a.begin.Add(d)), took(d)
+			// Late times are told to the second: two of the same say nothing.
+			if same := len(all) > 0 && all[len(all)-1].Text == text; x >= free && x <= last.x2 && !same {
+				all = append(all, tick{X: x, Text: text})
 				free = x + 60
 			}
 			if len(all) >= 40 {
