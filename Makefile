@@ -10,7 +10,7 @@ TOOL := go tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help build check test deps lint unit e2e soak bench storm vuln generate clean
+.PHONY: help build check test deps lint unit e2e screenshots soak bench storm vuln generate clean
 
 help: ## list what can be made
 	@grep -E '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -38,6 +38,9 @@ unit:
 
 e2e: ## the stories against real sshd, dockerd, Prometheus and Alertmanager (as root)
 	go test -race -tags e2e -count=1 -timeout 20m $(TESTFLAGS) ./e2e/...
+
+screenshots: deps ## docs/images/page-*.png: the pages as the stories see them (as root)
+	LIFELINE_SCREENSHOTS=$(CURDIR)/docs/images go test -tags e2e -count=1 -run '^TestWebPagesForEverybody$$' ./e2e
 
 # About ten minutes, on a machine that does nothing else meanwhile.
 bench: ## bench/RESULTS.md and its chart: sshpool and its peers, side by side (as root)

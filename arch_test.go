@@ -44,7 +44,8 @@ var mayImport = map[string][]string{
 	"internal/guard":           {".", "shellpolicy", "sshpool", "internal/redact"},
 	"internal/respond":         {".", "internal/agent", "internal/runbook", "internal/tool", "internal/llm"},
 	"internal/notify":          {".", "internal/escape"},
-	"internal/web":             {".", "internal/escape"},
+	"internal/web":             {".", "internal/escape", "internal/timeline"},
+	"internal/web/webtest":     {"."},
 	"internal/access":          {".", "internal/escape"},
 	"internal/api":             {".", "internal/escape"},
 	"internal/api/client":      {"."},
@@ -69,6 +70,7 @@ var inTestsToo = map[string][]string{
 	"internal/guard":         {"sshpool/sshtest", "internal/store"},
 	"internal/api":           {"internal/api/client"},
 	"internal/respond":       {"internal/store", "internal/llm/llmtest", "internal/triage", "internal/timeline"},
+	"internal/web":           {"internal/web/webtest"},
 }
 
 // anything marks packages that exist to hold stories over the whole product.

@@ -41,7 +41,7 @@ func prepare() (string, error) {
 		return "", err
 	}
 	var missing []string
-	for _, tool := range []string{"go", "sshd", "unshare", "mount", "sudo", "visudo", "cvtsudoers", "dockerd", "docker", "prometheus", "prometheus-alertmanager", "free"} {
+	for _, tool := range []string{"go", "sshd", "unshare", "mount", "sudo", "visudo", "cvtsudoers", "dockerd", "docker", "prometheus", "prometheus-alertmanager", "free", "chromium"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			missing = append(missing, tool)
 		}

@@ -27,7 +27,6 @@ import (
 	"lifeline/internal/store"
 	"lifeline/internal/timeline"
 	"lifeline/internal/triage"
-	"lifeline/internal/web"
 )
 
 // Options of an App that do not come from the configuration file.
@@ -170,7 +169,7 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (_ *App, err err
 		return nil, err
 	}
 	open.Handle("/webhook/", hooks)
-	pages, err := web.Handler(web.Config{Desk: desk{a}, Logger: a.log})
+	pages, err := a.mountPages(open, signedIn)
 	if err != nil {
 		return nil, err
 	}
@@ -179,13 +178,13 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (_ *App, err err
 		return nil, err
 	}
 	signedIn.Handle(api.Prefix+"/", calls)
-	open.Handle("/approve/", pages)
-	open.Handle("/static/", pages)
 	open.Handle("GET /metrics", a.readMetrics(metrics.handler(a.door.pool, a.store, cfg.ChannelNames())))
 	open.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	open.HandleFunc("GET /readyz", a.ready)
 	a.server = newServer(a.routes(open, signedIn), a.log)
-	a.server.RegisterOnShutdown(a.tail.end) // whoever follows would keep it from ending
+	// Whoever follows would keep it from ending.
+	a.server.RegisterOnShutdown(a.tail.end)
+	a.server.RegisterOnShutdown(pages.Close)
 	return a, nil
 }
 

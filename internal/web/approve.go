@@ -18,9 +18,8 @@ const (
 // byLink is who decides with a link: a person, and which one is not known.
 const byLink = "person:link"
 
-// approvalPage is what approve.html shows.
-type approvalPage struct {
-	Title    string
+// question is what a person has to see before they answer: see question.html.
+type question struct {
 	Approval lifeline.Approval
 	Incident lifeline.Incident
 	Left     time.Duration
@@ -28,6 +27,16 @@ type approvalPage struct {
 	// one for the whole.
 	Chars     int
 	MaxReason int
+}
+
+func newQuestion(a lifeline.Approval, inc lifeline.Incident, now time.Time) question {
+	return question{Approval: a, Incident: inc, Left: max(a.ExpiresAt.Sub(now).Round(time.Second), 0), Chars: utf8.RuneCountInString(a.Canonical), MaxReason: maxReason}
+}
+
+// linkPage is what approve.html shows.
+type linkPage struct {
+	Title string
+	question
 }
 
 // messagePage is what message.html shows: a sentence, and what to do next.
@@ -44,10 +53,7 @@ func (s *server) question(w http.ResponseWriter, r *http.Request) {
 		s.invalid(w, err)
 		return
 	}
-	s.render(w, http.StatusOK, "approve.html", approvalPage{
-		Title: "May this run on " + a.Request.Host + "?", Approval: a, Incident: inc,
-		Left: max(time.Until(a.ExpiresAt).Round(time.Second), 0), Chars: utf8.RuneCountInString(a.Canonical), MaxReason: maxReason,
-	})
+	s.render(w, http.StatusOK, "approve.html", linkPage{Title: "May this run on " + a.Request.Host + "?", question: newQuestion(a, inc, s.now())})
 }
 
 // answer takes the decision.
@@ -63,10 +69,7 @@ func (s *server) answer(w http.ResponseWriter, r *http.Request) {
 		s.render(w, http.StatusBadRequest, "message.html", messagePage{Title: "Nothing was decided", Text: "The answer was neither yes nor no.", Next: "Go back and press one of the two buttons."})
 		return
 	}
-	reason := strings.ToValidUTF8(strings.TrimSpace(r.PostForm.Get("reason")), "\uFFFD")
-	if runes := []rune(reason); len(runes) > maxReason {
-		reason = string(runes[:maxReason])
-	}
+	reason := trimmed(r.PostForm.Get("reason"))
 	before, _, err := s.Desk.ByToken(r.Context(), token)
 	if err != nil || before.State != lifeline.ApprovalPending {
 		s.invalid(w, err)
