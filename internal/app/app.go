@@ -147,6 +147,7 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (_ *App, err err
 	}
 	a.ends = append(a.ends, a.respond.Stop)
 	a.service = newService(a, metrics)
+	a.ends = append(a.ends, a.service.audit.end)
 
 	triaged, err := triage.New(triageConfig(cfg), opts.seams.toAlerts(a.store), a.respond)
 	if err != nil {

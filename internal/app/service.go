@@ -37,7 +37,7 @@ type Service struct {
 func newService(a *App, m *metrics) *Service {
 	return &Service{
 		cfg: a.cfg, log: a.log, store: a.store, pool: a.door.pool, respond: a.respond, series: m.series,
-		tail: a.tail, audit: newAuditor(a.store), records: Records{store: a.store, cfg: a.cfg},
+		tail: a.tail, audit: newAuditor(verifying(a.store)), records: Records{store: a.store, cfg: a.cfg},
 	}
 }
 

@@ -19,6 +19,10 @@ const auditMost = 10 * time.Minute
 type auditor struct {
 	verify func(context.Context) (lifeline.AuditView, error)
 
+	ending  chan struct{} // closed by end
+	stop    func()        // closes ending
+	working sync.WaitGroup
+
 	mu      sync.Mutex // guards what follows
 	last    lifeline.AuditView
 	running *verification // nil if none is
@@ -31,11 +35,25 @@ type verification struct {
 	err  error
 }
 
-func newAuditor(record *store.Store) *auditor {
-	return &auditor{verify: func(ctx context.Context) (lifeline.AuditView, error) {
+func newAuditor(verify func(context.Context) (lifeline.AuditView, error)) *auditor {
+	a := &auditor{verify: verify, ending: make(chan struct{})}
+	a.stop = sync.OnceFunc(func() { close(a.ending) })
+	return a
+}
+
+// verifying verifies a record.
+func verifying(record *store.Store) func(context.Context) (lifeline.AuditView, error) {
+	return func(ctx context.Context) (lifeline.AuditView, error) {
 		a, err := record.VerifyAudit(ctx, store.AuditCheck{})
 		return auditView(a, time.Now()), err
-	}}
+	}
+}
+
+// end ends a verification that runs, and waits for it: the record is closed next.
+func (a *auditor) end(context.Context) error {
+	a.stop()
+	a.working.Wait()
+	return nil
 }
 
 // look gives the end of a verification that is at most auditKept old. Whoever gives
@@ -50,7 +68,7 @@ func (a *auditor) look(ctx context.Context) (lifeline.AuditView, error) {
 	if v == nil {
 		v = &verification{done: make(chan struct{})}
 		a.running = v
-		go a.run(context.WithoutCancel(ctx), v)
+		a.working.Go(func() { a.run(context.WithoutCancel(ctx), v) })
 	}
 	a.mu.Unlock()
 	select {
@@ -64,6 +82,13 @@ func (a *auditor) look(ctx context.Context) (lifeline.AuditView, error) {
 func (a *auditor) run(ctx context.Context, v *verification) {
 	ctx, cancel := context.WithTimeout(ctx, auditMost)
 	defer cancel()
+	a.working.Go(func() {
+		select {
+		case <-a.ending:
+			cancel()
+		case <-ctx.Done():
+		}
+	})
 	v.view, v.err = a.verify(ctx)
 	a.mu.Lock()
 	a.running = nil

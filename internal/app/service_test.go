@@ -258,14 +258,18 @@ func TestAuditIsShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var verifications atomic.Int64
 		broken := atomic.Bool{}
-		a := &auditor{verify: func(context.Context) (lifeline.AuditView, error) {
-			time.Sleep(5 * time.Second)
+		a := newAuditor(func(ctx context.Context) (lifeline.AuditView, error) {
+			select {
+			case <-time.After(5 * time.Second):
+			case <-ctx.Done():
+				return lifeline.AuditView{}, ctx.Err()
+			}
 			n := verifications.Add(1)
 			if broken.Load() {
 				return lifeline.AuditView{}, errors.New("gone")
 			}
 			return lifeline.AuditView{OK: true, Events: n, CheckedAt: time.Now()}, nil
-		}}
+		})
 		hasty, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		if _, err := a.look(hasty); !errors.Is(err, context.DeadlineExceeded) {
@@ -297,6 +301,17 @@ func TestAuditIsShared(t *testing.T) {
 		if v, err := a.look(t.Context()); err != nil || v.Events != 4 {
 			t.Errorf("after an error: %+v, %v", v, err)
 		}
+		time.Sleep(time.Minute)
+		asking.Go(func() {
+			if _, err := a.look(t.Context()); !errors.Is(err, context.Canceled) {
+				t.Errorf("at the end of the service: %v", err)
+			}
+		})
+		synctest.Wait()
+		if err := a.end(t.Context()); err != nil {
+			t.Error(err)
+		}
+		asking.Wait()
 	})
 }
 

@@ -154,7 +154,7 @@ func (s *Store) WaitingApprovals(ctx context.Context) ([]lifeline.Approval, erro
 // first, without their outputs.
 func (s *Store) RecentCommands(ctx context.Context, host string, limit int) ([]lifeline.Command, error) {
 	return list(ctx, s.db, "read the commands on "+host,
-		`SELECT record, NULL, NULL FROM commands WHERE host = $1`+fmt.Sprintf(" ORDER BY asked_at DESC, id DESC LIMIT %d", limit), scanCommand, plain(host))
+		`SELECT record, NULL, NULL FROM commands WHERE substr(host, 1, 200) = substr($1, 1, 200) AND host = $1`+fmt.Sprintf(" ORDER BY asked_at DESC, id DESC LIMIT %d", limit), scanCommand, plain(host))
 }
 
 // OpenByHost counts the incidents that have not ended, by host.

@@ -340,6 +340,13 @@ func recentCommands(t *testing.T, open Open) {
 	if diff := cmp.Diff([]string{"c-3", "c-2", "c-1"}, ids); err != nil || diff != "" {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
+	long := lifeline.Command{CommandRequest: lifeline.CommandRequest{ID: "long", IncidentID: id, Host: strings.Repeat("what a model says ", 2000)}, Outcome: lifeline.OutcomeRefused}
+	if err := s.RecordRefusal(t.Context(), long); err != nil {
+		t.Errorf("a host without end: %v", err)
+	}
+	if got, err := s.RecentCommands(t.Context(), long.Host, 3); err != nil || len(got) != 1 || got[0].ID != "long" {
+		t.Errorf("a host without end: %d commands, %v", len(got), err)
+	}
 	if got, err := s.RecentCommands(t.Context(), "elsewhere", 3); err != nil || len(got) != 0 {
 		t.Errorf("elsewhere: %v, %v", got, err)
 	}

@@ -1,7 +1,8 @@
 -- +goose Up
--- Lists of incidents that stand somewhere, and the newest commands on a host.
+-- Lists of incidents that stand somewhere, and the newest commands on a host. A
+-- host may be a model's own words, longer than what fits into a tree's page.
 CREATE INDEX incidents_by_state ON incidents (state, opened_at);
-CREATE INDEX commands_by_host ON commands (host, asked_at);
+CREATE INDEX commands_by_host ON commands (substr(host, 1, 200), asked_at);
 
 -- What was answered to a request that names itself, so that the same request
 -- again is not done again. status is 0 while it is under way. These rows are not
