@@ -1,6 +1,9 @@
 package respond_test
 
 import (
+	"bytes"
+	"context"
+	"log/slog"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -100,4 +103,45 @@ func TestTheJanitorLeavesWhatWorks(t *testing.T) {
 	s.until(id, lifeline.StateVerifying)
 	s.alert(lifeline.AlertResolved, "nexus", "web")
 	s.expect(s.ended(id), lifeline.StateResolved, "", 1)
+}
+
+// stale is a record whose list of open incidents is an old one.
+type stale struct {
+	changed
+	id    string
+	asked chan bool
+}
+
+func (s *stale) OpenIncidents(context.Context) ([]string, error) {
+	s.asked <- true
+	return []string{s.id}, nil
+}
+
+// An incident that ends while the janitor looks is no stranded one.
+func TestTheJanitorIsLate(t *testing.T) {
+	w := newSite(t, "web")
+	s := w.serve(t, responder{site: w})
+	id := s.alert(lifeline.AlertFiring, "nexus", "web")
+	s.until(id, lifeline.StateVerifying)
+	s.alert(lifeline.AlertResolved, "nexus", "web")
+	s.ended(id)
+	s.stop()
+	w.engine(t, `UPDATE workflow_status SET status = 'SUCCESS' WHERE workflow_uuid = $1`, id)
+
+	var log bytes.Buffer
+	old := &stale{changed: changed{Store: w.store}, id: id, asked: make(chan bool)}
+	s = w.serve(t, responder{site: w}, func(c *respond.Config) {
+		c.Store, c.TidyEvery, c.Logger = old, time.Millisecond, slog.New(slog.NewTextHandler(&log, nil))
+	})
+	<-old.asked
+	<-old.asked // it has looked once
+	go func() {
+		for range old.asked { // until nobody asks any more
+		}
+	}()
+	s.stop() // the janitor has ended
+	close(old.asked)
+	if strings.Contains(log.String(), "incident_stranded") {
+		t.Errorf("the log says %s", &log)
+	}
 }

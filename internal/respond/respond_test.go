@@ -477,8 +477,8 @@ func TestADefectIsHandedOver(t *testing.T) {
 	}
 }
 
-// Two incidents of one target take turns; those of different targets do not.
-func TestOneRemediationPerTarget(t *testing.T) {
+// Incidents of different targets do not wait for each other.
+func TestTargetsAreWorkedAtTheSameTime(t *testing.T) {
 	w := newSite(t, "web", "db")
 	both := make(chan string, 2)
 	s := w.serve(t, responder{try: func(ctx context.Context, steps lifeline.Steps, c lifeline.Case) (lifeline.Report, error) {
@@ -499,6 +499,37 @@ func TestOneRemediationPerTarget(t *testing.T) {
 	s.alert(lifeline.AlertResolved, "nexus", "db")
 	s.expect(s.ended(first), lifeline.StateResolved, "", 1)
 	s.expect(s.ended(second), lifeline.StateResolved, "", 1)
+}
+
+// Several incidents about one target are worked one after the other, however many
+// places there are.
+func TestOneRemediationPerTarget(t *testing.T) {
+	w := newSite(t, "web")
+	var atWork, most, tries atomic.Int32
+	s := w.serve(t, responder{try: func(ctx context.Context, steps lifeline.Steps, c lifeline.Case) (lifeline.Report, error) {
+		defer atWork.Add(-1)
+		now := atWork.Add(1)
+		tries.Add(1)
+		for seen := most.Load(); now > seen && !most.CompareAndSwap(seen, now); seen = most.Load() {
+		}
+		return lifeline.Report{Responder: "runbook:test", Claim: lifeline.ClaimNotFixed, Summary: "looked"}, steps.Run(ctx, w.step(c, "d0", "uptime"))[0].Err
+	}})
+	const incidents = 6
+	alerts := make([]lifeline.Alert, incidents)
+	for i := range alerts {
+		alerts[i] = lifeline.Alert{Source: "alertmanager", Status: lifeline.AlertFiring, Name: fmt.Sprint("Fault", i), Fingerprint: fmt.Sprint("f", i),
+			Labels: map[string]string{"host": "nexus", "container": "web"}}
+	}
+	receipts, err := s.triage.Receive(t.Context(), alerts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range receipts {
+		s.expect(s.ended(r.IncidentID), lifeline.StateEscalated, "no safe step is left", 0)
+	}
+	if most.Load() != 1 || tries.Load() != incidents {
+		t.Errorf("%d at the same time in %d attempts, want 1 in %d", most.Load(), tries.Load(), incidents)
+	}
 }
 
 // A service that stops in the middle of an incident goes on with it at its next
