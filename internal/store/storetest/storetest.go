@@ -86,6 +86,7 @@ func Run(t *testing.T, open Open) {
 		{"remedies", remedies},
 		{"open incidents and stray approvals", openIncidents},
 		{"texts that no database keeps", oddTexts},
+		{"long keys", longKeys},
 		{"nodes", nodes},
 		{"nothing there", nothingThere},
 		{"closed", closed},
