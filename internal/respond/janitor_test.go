@@ -37,6 +37,7 @@ func TestTheJanitor(t *testing.T) {
 		"another version": {`UPDATE workflow_status SET application_version = '1' WHERE workflow_uuid = $1`, "another version of Lifeline began its work (workflow version 1"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			w := asking(t, "web")
 			var ends atomic.Int32
 			change := func(c *respond.Config) {
@@ -70,6 +71,7 @@ func TestTheJanitor(t *testing.T) {
 
 // A question that outlived its incident is closed.
 func TestTheJanitorClosesQuestions(t *testing.T) {
+	t.Parallel()
 	w := asking(t, "web")
 	s := w.serve(t, responder{site: w})
 	id := s.alert(lifeline.AlertFiring, "nexus", "web")
@@ -96,6 +98,7 @@ func TestTheJanitorClosesQuestions(t *testing.T) {
 
 // What works is left alone by the janitor.
 func TestTheJanitorLeavesWhatWorks(t *testing.T) {
+	t.Parallel()
 	w := asking(t, "web")
 	s := w.serve(t, responder{site: w}, func(c *respond.Config) { c.TidyEvery = time.Millisecond })
 	id := s.alert(lifeline.AlertFiring, "nexus", "web")
@@ -119,6 +122,7 @@ func (s *stale) OpenIncidents(context.Context) ([]string, error) {
 
 // An incident that ends while the janitor looks is no stranded one.
 func TestTheJanitorIsLate(t *testing.T) {
+	t.Parallel()
 	w := newSite(t, "web")
 	s := w.serve(t, responder{site: w})
 	id := s.alert(lifeline.AlertFiring, "nexus", "web")

@@ -91,7 +91,10 @@ func Run(t *testing.T, open Open) {
 		{"nothing there", nothingThere},
 		{"closed", closed},
 	} {
-		t.Run(part.name, func(t *testing.T) { part.run(t, open) })
+		t.Run(part.name, func(t *testing.T) {
+			t.Parallel()
+			part.run(t, open)
+		})
 	}
 }
 
