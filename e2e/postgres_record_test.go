@@ -53,6 +53,7 @@ func TestPostgresRecordIsAppendOnly(t *testing.T) {
 		`UPDATE alerts SET alert = '{}'`, `DELETE FROM alerts`, `TRUNCATE alerts`,
 		`DELETE FROM incidents`, `TRUNCATE incidents CASCADE`, `DELETE FROM commands`, `TRUNCATE commands`,
 		`UPDATE pauses SET record = '{}'`, `DELETE FROM pauses`, `TRUNCATE pauses`,
+		`TRUNCATE maintenances`, `TRUNCATE usage`,
 		`UPDATE commands SET record = '{}' WHERE id = 'waits'`,
 		`UPDATE commands SET finished_at = 1, intent_at = NULL WHERE id = 'waits'`,
 		`UPDATE commands SET finished_at = 1, host = '' WHERE id = 'waits'`,

@@ -24,9 +24,9 @@ func TestPostgresKilled(t *testing.T) {
 	}
 	server := startPostgres(t)
 	names := []string{"TestKilledAtEveryPoint", "TestKilledBeforeAnyCommit", "TestKilledAgainAndAgain", "TestConfirmedAlertsAreNeverLost", "TestTheSameAlertIsOneIncident"}
-	ctx, cancel := context.WithTimeout(t.Context(), 6*time.Minute) // bounds a hang, it measures nothing
+	ctx, cancel := context.WithTimeout(t.Context(), 13*time.Minute) // bounds a hang, it measures nothing
 	defer cancel()
-	run := exec.CommandContext(ctx, crashes, "-test.v", "-test.count=1", "-test.timeout=5m", "-test.run", "^("+strings.Join(names, "|")+")$")
+	run := exec.CommandContext(ctx, crashes, "-test.v", "-test.count=1", "-test.timeout=12m", "-test.run", "^("+strings.Join(names, "|")+")$")
 	run.Dir = filepath.Join("..", "internal", "app")
 	run.Env = append(os.Environ(), "LIFELINE_CRASH_DATABASE="+server.address("postgres"))
 	// Its services end with it.

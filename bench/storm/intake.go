@@ -65,7 +65,12 @@ func measureIntake(ctx context.Context, binary, dir string, o options) (out inta
 	if out.syncs, err = syncRate(dir); err != nil {
 		return out, err
 	}
-	for i, load := range intakeLoads() {
+	out.loads, err = measureLoads(ctx, binary, dir, o, intakeLoads())
+	return out, err
+}
+
+func measureLoads(ctx context.Context, binary, dir string, o options, loads []intakeLoad) (out []intakeResult, err error) {
+	for i, load := range loads {
 		s, err := startService(ctx, binary, filepath.Join(dir, fmt.Sprint("intake", i)), nil)
 		if err != nil {
 			return out, err
@@ -90,7 +95,7 @@ func measureIntake(ctx context.Context, binary, dir string, o options) (out inta
 		if err = errors.Join(err, s.stop()); err != nil {
 			return out, fmt.Errorf("%s: %w", load.name, err)
 		}
-		out.loads = append(out.loads, intakeResult{load: load, alerts: posts * load.each, took: took, times: all})
+		out = append(out, intakeResult{load: load, alerts: posts * load.each, took: took, times: all})
 	}
 	return out, nil
 }

@@ -170,7 +170,7 @@ func TestKilledAgainAndAgain(t *testing.T) {
 				})
 				kills.Add(int64(restarts))
 				s.honest(inc)
-				s.stop()
+				s.service.kill() // it may have a plan for its end too
 			})
 		}
 	})

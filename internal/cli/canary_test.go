@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -78,15 +79,23 @@ func TestSecretsDoNotLeave(t *testing.T) {
 	defer chat.Close()
 	t.Setenv("LIFELINE_TEST_CHAT", "ntfy://ann:"+ownChat+"@"+strings.TrimPrefix(chat.URL, "http://")+"/topic?scheme=http")
 	canaries["the password of a channel, in an alert"] = ownChat
-	last := make(chan struct{})
+	opened, last := make(chan struct{}), make(chan struct{})
 	see := func(command string) llmtest.Block {
 		return llmtest.Call("execute_safe_command", map[string]any{"host": "nexus", "command": command})
 	}
-	s := startService(t, world, "text", "policy: {rules: [{program: docker, args: [inspect], decision: allow, reason: a test of what it would show}]}\n"+
-		"notify: {channels: {chat: {url_env: LIFELINE_TEST_CHAT}}, routes: [{channels: chat, events: [opened, repaired]}]}",
+	s := startServiceWith(t, world, "text", "policy: {rules: [{program: docker, args: [inspect], decision: allow, reason: a test of what it would show},\n"+
+		"  {program: docker, args: [restart], decision: ask, reason: a test of what a person is shown}]}\n"+
+		"public_url: https://lifeline.example.net\n"+
+		"notify: {channels: {chat: {url_env: LIFELINE_TEST_CHAT}}, routes: [{channels: chat, events: [opened, approval, repaired]}]}",
+		func(config, _ string) string {
+			return strings.Replace(config, "approval_timeout: 2s", "approval_timeout: 5m", 1)
+		},
 		llmtest.Say(llmtest.Call("gather_logs", map[string]any{"host": "nexus", "container": "web"}), see("docker inspect web"),
 			see("docker ps --all --no-trunc"), see("docker top web"), see("docker logs --tail 3 web | head -c 4096")),
-		llmtest.Say(llmtest.Call("restart_service", map[string]any{"host": "nexus", "container": "web"})),
+		func(r *llmtest.Request) llmtest.Reply {
+			<-opened // or one message would say both
+			return llmtest.Say(llmtest.Call("restart_service", map[string]any{"host": "nexus", "container": "web"}))(r)
+		},
 		func(r *llmtest.Request) llmtest.Reply {
 			close(last)
 			return llmtest.Say(llmtest.Call("finish", map[string]any{"outcome": "fixed", "summary": "restarted"}))(r)
@@ -101,10 +110,23 @@ func TestSecretsDoNotLeave(t *testing.T) {
 		"description": "see https://ops:" + canaries["a link of an alert's annotation"] + "@wiki/x, or post with " + ownToken + " to " + ownChat,
 	}
 	s.post(t, lifeline.AlertFiring, labels, annotations)
+	messages, link := "", regexp.MustCompile(`https://lifeline\.example\.net(/approve/\S+)`)
+	messages += <-told
+	close(opened)
+	for !link.MatchString(messages) {
+		messages += <-told
+	}
+	address := "http://" + s.address + link.FindStringSubmatch(messages)[1]
+	question := s.page(t, http.MethodGet, address, "")
+	answered := s.page(t, http.MethodPost, address, "decision=approve")
 	<-last
+	for deadline := time.Now().Add(time.Minute); s.caseOf(t).Incident.State != lifeline.StateVerifying; <-time.After(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("what was approved has not run:\n%s", s.log)
+		}
+	}
 	s.post(t, lifeline.AlertResolved, labels, annotations)
 	s.log.until(t, `incident_ended incident=\S+ state=(\S+)`)
-	messages := ""
 	for !strings.Contains(messages, "Repaired: ContainerDown") {
 		messages += <-told
 	}
@@ -131,6 +153,7 @@ func TestSecretsDoNotLeave(t *testing.T) {
 	s.stop()
 	shown["the log"] = s.log.String()
 	shown["the messages"] = messages
+	shown["the page of a question"], shown["the page of an answer"] = question, answered
 	own := map[string]bool{"model-key": true, "webhook-token": true, "nexus.key": true, "lifeline.yaml": true}
 	files, err := filepath.Glob(filepath.Join(s.dir, "*"))
 	if err != nil {
@@ -169,9 +192,29 @@ func TestSecretsDoNotLeave(t *testing.T) {
 	if !strings.Contains(shown["exec"], "taken out of the output, as they look like secrets") || !strings.Contains(shown["exec --json"], `"redacted":`) {
 		t.Errorf("exec does not say that its output is not whole:\n%s", shown["exec"])
 	}
-	for _, where := range []string{"request to the model 2", "the file lifeline.db", "incidents show", "exec --json", "the messages"} {
+	for _, where := range []string{"request to the model 2", "the file lifeline.db", "incidents show", "exec --json", "the messages", "the page of a question"} {
 		if !strings.Contains(shown[where], "[redacted: ") {
 			t.Errorf("nothing was redacted in %s, so it proves nothing", where)
 		}
 	}
+}
+
+// page opens a page of the service, or sends a form to it, and gives its text.
+func (s *service) page(t *testing.T, method, address, form string) string {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, address, strings.NewReader(form))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("%s %s: %s, %v\n%s", method, address, resp.Status, err, body)
+	}
+	return string(body)
 }

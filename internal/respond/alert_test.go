@@ -75,6 +75,7 @@ func alertsFrom(firing func(n int) (bool, error)) (*alertmanager, func(*respond.
 }
 
 func TestAlertmanagerSaysThatItIsGone(t *testing.T) {
+	t.Parallel()
 	w := newSite(t, "web")
 	a, with := alertsFrom(func(n int) (bool, error) { return n < 3, nil })
 	s := w.serve(t, responder{site: w}, with)
@@ -93,6 +94,7 @@ func TestAlertmanagerSaysThatItIsGone(t *testing.T) {
 // Where Alertmanager cannot be asked, its webhook decides, and the timeline says
 // so once.
 func TestAlertmanagerCannotBeAsked(t *testing.T) {
+	t.Parallel()
 	w := newSite(t, "web")
 	again := make(chan bool, 100)
 	_, with := alertsFrom(func(n int) (bool, error) {
@@ -121,6 +123,7 @@ func TestAlertmanagerCannotBeAsked(t *testing.T) {
 
 // Only alerts of Alertmanager are asked about there.
 func TestAnotherSendersAlert(t *testing.T) {
+	t.Parallel()
 	w := newSite(t, "web")
 	a, with := alertsFrom(func(int) (bool, error) { return false, nil })
 	s := w.serve(t, responder{site: w}, with, func(c *respond.Config) { c.AlertWithin = 50 * time.Millisecond })
@@ -132,6 +135,7 @@ func TestAnotherSendersAlert(t *testing.T) {
 
 // Nobody says when an alert of some senders is over: the probe decides alone.
 func TestAnAlertThatIsSentOnce(t *testing.T) {
+	t.Parallel()
 	w := newSite(t, "web")
 	s := w.serve(t, responder{site: w})
 	id := s.receive(func(a *lifeline.Alert) { a.Source, a.Once = "generic:backup", true })
@@ -170,6 +174,7 @@ func TestSilencedDuringTheRepair(t *testing.T) {
 		state   lifeline.State
 	}{"repaired": {false, lifeline.StateResolved}, "escalated": {true, lifeline.StateEscalated}} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			w := newSite(t, "web")
 			w.containers["web"].crashes = tc.crashes
 			a, with := alertsFrom(func(int) (bool, error) { return false, nil })
@@ -191,6 +196,7 @@ func TestSilencedDuringTheRepair(t *testing.T) {
 
 // A silence that cannot be made or removed stops no repair, and is not hidden.
 func TestSilencesThatFail(t *testing.T) {
+	t.Parallel()
 	w := newSite(t, "web")
 	a, with := alertsFrom(func(int) (bool, error) { return false, nil })
 	a.silences = errors.New("status 403: no")
@@ -215,6 +221,7 @@ func TestSilencesThatFail(t *testing.T) {
 // A process that ends in the middle leaves the silence, and the next one removes
 // it with the incident's end.
 func TestASilenceIsRemovedAfterARestart(t *testing.T) {
+	t.Parallel()
 	w := newSite(t, "web")
 	a, with := alertsFrom(func(int) (bool, error) { return false, nil })
 	blocked := make(chan bool)
@@ -250,6 +257,7 @@ func TestASilenceIsRemovedAfterARestart(t *testing.T) {
 }
 
 func TestSilencesNeedAlertmanagersWord(t *testing.T) {
+	t.Parallel()
 	w := newSite(t)
 	db, err := w.store.OpenDB()
 	if err != nil {

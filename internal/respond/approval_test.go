@@ -52,6 +52,7 @@ func (w *site) changes() []string {
 }
 
 func TestApproved(t *testing.T) {
+	t.Parallel()
 	w := asking(t, "web")
 	s := w.serve(t, responder{site: w})
 	id := s.alert(lifeline.AlertFiring, "nexus", "web")
@@ -79,6 +80,7 @@ func TestApproved(t *testing.T) {
 func TestApprovalWaitsAcrossARestart(t *testing.T) {
 	for name, decideWhileDown := range map[string]bool{"decided while it was down": true, "decided afterwards": false} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			w := asking(t, "web")
 			s := w.serve(t, responder{site: w})
 			id := s.alert(lifeline.AlertFiring, "nexus", "web")
@@ -106,6 +108,7 @@ func TestApprovalWaitsAcrossARestart(t *testing.T) {
 
 // After a no other ways are tried, and the responder is told.
 func TestDenied(t *testing.T) {
+	t.Parallel()
 	w := asking(t, "web")
 	var mu sync.Mutex
 	var previous []string
@@ -133,6 +136,7 @@ func TestDenied(t *testing.T) {
 }
 
 func TestDeniedInTheLastAttempt(t *testing.T) {
+	t.Parallel()
 	w := asking(t, "web")
 	s := w.serve(t, responder{site: w}, func(c *respond.Config) { c.MaxAttempts = 1 })
 	id := s.alert(lifeline.AlertFiring, "nexus", "web")
@@ -142,6 +146,7 @@ func TestDeniedInTheLastAttempt(t *testing.T) {
 
 // No answer is a no.
 func TestNobodyDecides(t *testing.T) {
+	t.Parallel()
 	w := asking(t, "web")
 	w.asks = 500 * time.Millisecond
 	s := w.serve(t, responder{site: w})
@@ -162,6 +167,7 @@ func TestNobodyDecides(t *testing.T) {
 // The clock is set back by a day right after the question was asked, so that its
 // end lies more than a day ahead: the time that really passes ends it.
 func TestAClockThatWasSetBackDoesNotKeepAQuestionOpen(t *testing.T) {
+	t.Parallel()
 	w := asking(t, "web")
 	w.asks = 700 * time.Millisecond
 	w.ahead.Store(int64(24 * time.Hour))
@@ -176,6 +182,7 @@ func TestAClockThatWasSetBackDoesNotKeepAQuestionOpen(t *testing.T) {
 }
 
 func TestResolvedWhileAPersonIsAsked(t *testing.T) {
+	t.Parallel()
 	w := asking(t, "web")
 	s := w.serve(t, responder{site: w})
 	id := s.alert(lifeline.AlertFiring, "nexus", "web")
@@ -193,6 +200,7 @@ func TestResolvedWhileAPersonIsAsked(t *testing.T) {
 
 // What the door does not let through in spite of a yes goes to a person.
 func TestApprovedAndNotLetThrough(t *testing.T) {
+	t.Parallel()
 	w := asking(t, "web")
 	s := w.serve(t, responder{site: w})
 	id := s.alert(lifeline.AlertFiring, "nexus", "web")
@@ -207,6 +215,7 @@ func TestApprovedAndNotLetThrough(t *testing.T) {
 // Two changes are asked for at the same time: those that are approved run in
 // order, and a no ends the row.
 func TestSeveralQuestions(t *testing.T) {
+	t.Parallel()
 	w := asking(t, "web", "db", "cache")
 	s := w.serve(t, responder{try: func(ctx context.Context, steps lifeline.Steps, c lifeline.Case) (lifeline.Report, error) {
 		var batch []lifeline.Step
@@ -244,6 +253,7 @@ func TestSeveralQuestions(t *testing.T) {
 // A change was made, and a person is asked about another: a no to it is not the
 // end of what was made.
 func TestDeniedAfterAChange(t *testing.T) {
+	t.Parallel()
 	w := newSite(t, "web", "db")
 	s := w.serve(t, responder{try: func(ctx context.Context, steps lifeline.Steps, c lifeline.Case) (lifeline.Report, error) {
 		report, err := w.start(ctx, steps, c)
@@ -265,6 +275,7 @@ func TestDeniedAfterAChange(t *testing.T) {
 
 // What waits for a person keeps no place from what is worked.
 func TestQuestionsDoNotBlockTheWork(t *testing.T) {
+	t.Parallel()
 	w := asking(t, "web", "db", "cache")
 	s := w.serve(t, responder{site: w}, func(c *respond.Config) { c.Workers = 1 })
 	var ids []string
@@ -283,6 +294,7 @@ func TestQuestionsDoNotBlockTheWork(t *testing.T) {
 // The process goes down while the approved command runs: the next one does not
 // run it again.
 func TestApprovedOnce(t *testing.T) {
+	t.Parallel()
 	w := asking(t, "web")
 	began, blocked := make(chan bool, 1), make(chan bool)
 	w.atStart = func() { began <- true; <-blocked }

@@ -97,6 +97,7 @@ func (w *site) breaks(name string) {
 // The alert resolves after a step of the responder: no further step begins,
 // whatever the responder wants.
 func TestResolvedBetweenSteps(t *testing.T) {
+	t.Parallel()
 	w := newSite(t, "web")
 	looked, goOn := make(chan bool), make(chan bool)
 	second := make(chan error, 1)
@@ -125,6 +126,7 @@ func TestResolvedBetweenSteps(t *testing.T) {
 
 // After a change the proof is still wanted.
 func TestResolvedBetweenTwoChanges(t *testing.T) {
+	t.Parallel()
 	w := newSite(t, "web")
 	var s *service
 	resolve := make(chan func(), 1)
@@ -147,6 +149,7 @@ func TestResolvedBetweenTwoChanges(t *testing.T) {
 
 // The alert resolves between a person's yes and the command.
 func TestResolvedBetweenApprovalAndRun(t *testing.T) {
+	t.Parallel()
 	w := asking(t, "web")
 	var s *service
 	var once sync.Once
@@ -173,6 +176,7 @@ func (f doorFunc) Run(ctx context.Context, req lifeline.CommandRequest) (lifelin
 
 // A repair that helps and does not last is not repeated for ever.
 func TestChangesCountOverIncidents(t *testing.T) {
+	t.Parallel()
 	w := newSite(t, "web")
 	s := w.serve(t, responder{site: w})
 	for range 2 {
@@ -198,6 +202,7 @@ func TestChangesCountOverIncidents(t *testing.T) {
 }
 
 func TestFlapping(t *testing.T) {
+	t.Parallel()
 	for _, firing := range []bool{true, false} { // it may be up again for a moment
 		w := newSite(t, "web")
 		s := w.serve(t, responder{site: w}, func(c *respond.Config) {
@@ -217,6 +222,7 @@ func TestFlapping(t *testing.T) {
 // On one host so many incidents are worked at the same time; another host does
 // not wait for them.
 func TestMaxPerHost(t *testing.T) {
+	t.Parallel()
 	w := newSite(t, "a", "b", "c", "d")
 	at := make(chan string, 8)
 	goOn := map[string]chan bool{"a": make(chan bool, 1), "b": make(chan bool, 1), "c": make(chan bool, 1), "d": make(chan bool, 1)}
@@ -260,6 +266,7 @@ func TestMaxPerHost(t *testing.T) {
 
 // A change that the kill switch refused ends the attempt, and no other begins.
 func TestPausedDuringAModelsTurn(t *testing.T) {
+	t.Parallel()
 	w := newSite(t, "web")
 	asked, goOn := make(chan bool), make(chan bool)
 	var attempts atomic.Int32
@@ -302,6 +309,7 @@ func TestPausedDuringAModelsTurn(t *testing.T) {
 
 // A person gets the whole case: seen, tried, refused, verified, remembered.
 func TestTheWholeCase(t *testing.T) {
+	t.Parallel()
 	w := newSite(t, "web")
 	s := w.serve(t, responder{site: w}, func(c *respond.Config) { c.AttemptWindow = time.Nanosecond })
 	first := s.repaired()
@@ -337,6 +345,7 @@ func mustJSON(v any) string {
 
 // A responder is told what helped before, and what else fires.
 func TestRememberedRemedies(t *testing.T) {
+	t.Parallel()
 	w := newSite(t, "web")
 	var mu sync.Mutex
 	var cases []lifeline.Case
@@ -366,6 +375,7 @@ func TestRememberedRemedies(t *testing.T) {
 func TestClockJumps(t *testing.T) {
 	for name, by := range map[string]time.Duration{"ahead": 24 * time.Hour, "back": -24 * time.Hour} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			w := newSite(t, "web")
 			s := w.serve(t, responder{site: w})
 			id := s.alert(lifeline.AlertFiring, "nexus", "web")
@@ -376,6 +386,7 @@ func TestClockJumps(t *testing.T) {
 		})
 	}
 	t.Run("ahead during an approval", func(t *testing.T) {
+		t.Parallel()
 		w := asking(t, "web")
 		s := w.serve(t, responder{site: w})
 		id := s.alert(lifeline.AlertFiring, "nexus", "web")
@@ -392,6 +403,7 @@ func TestClockJumps(t *testing.T) {
 		}
 	})
 	t.Run("back during an approval", func(t *testing.T) {
+		t.Parallel()
 		w := asking(t, "web")
 		s := w.serve(t, responder{site: w})
 		id := s.alert(lifeline.AlertFiring, "nexus", "web")
@@ -412,6 +424,7 @@ func TestClockJumps(t *testing.T) {
 
 // The same event is told once, however often its step runs.
 func TestAStepThatRunsAgainSaysItOnce(t *testing.T) {
+	t.Parallel()
 	w := newSite(t, "web")
 	var runs atomic.Int32
 	once := respond.Once{Record: w.store}
@@ -462,6 +475,7 @@ func TestTheDatabaseIsAwayForAWhile(t *testing.T) {
 		"while it is given up": {"", lifeline.CodeInternal, lifeline.StateEscalated, "Lifeline itself failed: the disk is full"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			w := newSite(t, "web")
 			var failed atomic.Int32
 			s := w.serve(t, responder{site: w}, func(c *respond.Config) {

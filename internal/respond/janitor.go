@@ -62,6 +62,12 @@ func (s *Service) tidyIncidents(ctx context.Context) error {
 			if why == "" {
 				continue
 			}
+			// Its work may have ended it after the list was made.
+			if inc, err := s.cfg.Store.Incident(ctx, id); err != nil {
+				return err
+			} else if inc.State.Ended() {
+				continue
+			}
 			if ok && active(status) { // or it would keep its target's turn, and could go on
 				if err := dbos.CancelWorkflow(s.dbos, id); err != nil {
 					return fmt.Errorf("take the work of %s back: %w", id, err)

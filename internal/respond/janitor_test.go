@@ -1,6 +1,9 @@
 package respond_test
 
 import (
+	"bytes"
+	"context"
+	"log/slog"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -34,6 +37,7 @@ func TestTheJanitor(t *testing.T) {
 		"another version": {`UPDATE workflow_status SET application_version = '1' WHERE workflow_uuid = $1`, "another version of Lifeline began its work (workflow version 1"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			w := asking(t, "web")
 			var ends atomic.Int32
 			change := func(c *respond.Config) {
@@ -67,6 +71,7 @@ func TestTheJanitor(t *testing.T) {
 
 // A question that outlived its incident is closed.
 func TestTheJanitorClosesQuestions(t *testing.T) {
+	t.Parallel()
 	w := asking(t, "web")
 	s := w.serve(t, responder{site: w})
 	id := s.alert(lifeline.AlertFiring, "nexus", "web")
@@ -93,6 +98,7 @@ func TestTheJanitorClosesQuestions(t *testing.T) {
 
 // What works is left alone by the janitor.
 func TestTheJanitorLeavesWhatWorks(t *testing.T) {
+	t.Parallel()
 	w := asking(t, "web")
 	s := w.serve(t, responder{site: w}, func(c *respond.Config) { c.TidyEvery = time.Millisecond })
 	id := s.alert(lifeline.AlertFiring, "nexus", "web")
@@ -100,4 +106,46 @@ func TestTheJanitorLeavesWhatWorks(t *testing.T) {
 	s.until(id, lifeline.StateVerifying)
 	s.alert(lifeline.AlertResolved, "nexus", "web")
 	s.expect(s.ended(id), lifeline.StateResolved, "", 1)
+}
+
+// stale is a record whose list of open incidents is an old one.
+type stale struct {
+	changed
+	id    string
+	asked chan bool
+}
+
+func (s *stale) OpenIncidents(context.Context) ([]string, error) {
+	s.asked <- true
+	return []string{s.id}, nil
+}
+
+// An incident that ends while the janitor looks is no stranded one.
+func TestTheJanitorIsLate(t *testing.T) {
+	t.Parallel()
+	w := newSite(t, "web")
+	s := w.serve(t, responder{site: w})
+	id := s.alert(lifeline.AlertFiring, "nexus", "web")
+	s.until(id, lifeline.StateVerifying)
+	s.alert(lifeline.AlertResolved, "nexus", "web")
+	s.ended(id)
+	s.stop()
+	w.engine(t, `UPDATE workflow_status SET status = 'SUCCESS' WHERE workflow_uuid = $1`, id)
+
+	var log bytes.Buffer
+	old := &stale{changed: changed{Store: w.store}, id: id, asked: make(chan bool)}
+	s = w.serve(t, responder{site: w}, func(c *respond.Config) {
+		c.Store, c.TidyEvery, c.Logger = old, time.Millisecond, slog.New(slog.NewTextHandler(&log, nil))
+	})
+	<-old.asked
+	<-old.asked // it has looked once
+	go func() {
+		for range old.asked { // until nobody asks any more
+		}
+	}()
+	s.stop() // the janitor has ended
+	close(old.asked)
+	if strings.Contains(log.String(), "incident_stranded") {
+		t.Errorf("the log says %s", &log)
+	}
 }

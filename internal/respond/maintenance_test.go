@@ -56,6 +56,7 @@ func TestMaintenanceHolds(t *testing.T) {
 			lifeline.StateSuperseded, "the alert resolved during a maintenance window", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			w, m := newSite(t, "web"), &window{}
 			m.until.Store(time.Now().Add(time.Hour).UnixNano())
 			s := w.serve(t, responder{site: w}, func(c *respond.Config) {
@@ -72,6 +73,7 @@ func TestMaintenanceHolds(t *testing.T) {
 
 // A window's own end ends the hold, without a further look.
 func TestMaintenanceEnds(t *testing.T) {
+	t.Parallel()
 	w, m := newSite(t, "web"), &window{}
 	m.until.Store(time.Now().Add(time.Second).UnixNano())
 	s := w.serve(t, responder{site: w}, func(c *respond.Config) {
@@ -83,6 +85,7 @@ func TestMaintenanceEnds(t *testing.T) {
 // A window that begins during an attempt ends it between two steps; the next
 // attempt begins when it has ended.
 func TestMaintenanceBegins(t *testing.T) {
+	t.Parallel()
 	w, m := newSite(t, "web"), &window{}
 	looked, goOn := make(chan bool), make(chan bool)
 	s := w.serve(t, responder{try: func(ctx context.Context, steps lifeline.Steps, c lifeline.Case) (lifeline.Report, error) {
@@ -120,6 +123,7 @@ func TestMaintenanceBegins(t *testing.T) {
 
 // An incident that is held goes on being held after a restart.
 func TestMaintenanceHoldsAcrossARestart(t *testing.T) {
+	t.Parallel()
 	w, m := newSite(t, "web"), &window{}
 	m.until.Store(time.Now().Add(time.Hour).UnixNano())
 	change := func(c *respond.Config) {

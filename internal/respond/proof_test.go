@@ -70,6 +70,7 @@ func (s *service) event(id string, kind lifeline.EventKind, into any) lifeline.E
 
 // A check is made until it is good, and must still be good at the end.
 func TestChecksAreMadeUntilTheyAreGood(t *testing.T) {
+	t.Parallel()
 	w := newSite(t, "web")
 	s := w.serve(t, responder{site: w}, withCheck(func(n int) (string, bool, error) {
 		switch {
@@ -109,6 +110,7 @@ func TestACheckThatCouldNotBeMade(t *testing.T) {
 		"a defect":  {func(int) (string, bool, error) { panic("it broke") }, "it broke"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			w := newSite(t, "web")
 			s := w.serve(t, responder{site: w}, withCheck(tc.answer))
 			inc := s.ended(s.alert(lifeline.AlertFiring, "nexus", "web"))
@@ -209,6 +211,7 @@ func TestAnUndoThatIsRefused(t *testing.T) {
 
 // A check that was good and is bad is worse, however well the container runs.
 func TestWorseByACheck(t *testing.T) {
+	t.Parallel()
 	w := newSite(t, "web")
 	s := w.serve(t, responder{site: w}, withCheck(func(n int) (string, bool, error) {
 		return fmt.Sprintf("try %d", n), n == 1, nil
@@ -230,6 +233,7 @@ func TestWorseByACheck(t *testing.T) {
 // sshd's death under a command leaves its outcome unknown. It is looked at, and
 // not run again.
 func TestAnUnknownOutcomeIsLookedAt(t *testing.T) {
+	t.Parallel()
 	w := newSite(t, "web")
 	w.loses = 1
 	var outcome string
@@ -261,6 +265,7 @@ func TestAnUnknownOutcomeIsLookedAt(t *testing.T) {
 // A lost command that really did nothing is not repeated either: the state is
 // looked at, and a person is told that nobody knows how it ended.
 func TestAnUnknownOutcomeThatDidNothing(t *testing.T) {
+	t.Parallel()
 	w := newSite(t, "web")
 	w.loses, w.containers["web"].crashes = 1, true
 	s := w.serve(t, responder{site: w}, func(c *respond.Config) { c.MaxAttempts = 3 })

@@ -42,6 +42,7 @@ func (r refusing) AppendEvent(ctx context.Context, e lifeline.Event) error {
 // A node that another one took over from ends no workflow, however its work
 // ends: the other node has the incident, and goes on with it.
 func TestFencedNodeEndsNothing(t *testing.T) {
+	t.Parallel()
 	w := newSite(t, "web")
 	lost := make(chan struct{})
 	w.atStart = func() { close(lost) } // in the middle of the change
@@ -105,6 +106,7 @@ func TestFencedNodeEndsNothing(t *testing.T) {
 // A database that is away when an incident is handed over is back some time: no
 // incident stays where nobody works it.
 func TestHandoverIsTriedAgain(t *testing.T) {
+	t.Parallel()
 	w := newSite(t, "web")
 	var failures atomic.Int64
 	failures.Store(2)
@@ -129,6 +131,7 @@ func TestHandoverIsTriedAgain(t *testing.T) {
 // A pinned host is worked by its node, and by another one only while that stands
 // in for it; what is its node's own machine, by no other.
 func TestPinnedHosts(t *testing.T) {
+	t.Parallel()
 	w := newSite(t, "web")
 	s := w.serve(t, responder{site: w}, func(c *respond.Config) {
 		c.ExecutorID, c.Node = "anna", place{make(chan struct{})}

@@ -318,6 +318,7 @@ func (s *service) expect(inc lifeline.Incident, state lifeline.State, reason str
 }
 
 func TestRepaired(t *testing.T) {
+	t.Parallel()
 	w := newSite(t, "web")
 	s := w.serve(t, responder{site: w})
 	id := s.alert(lifeline.AlertFiring, "nexus", "web")
@@ -334,6 +335,7 @@ func TestRepaired(t *testing.T) {
 }
 
 func TestTheAlertMustAgree(t *testing.T) {
+	t.Parallel()
 	w := newSite(t, "web")
 	s := w.serve(t, responder{site: w}, func(c *respond.Config) { c.AlertWithin = 300 * time.Millisecond })
 	id := s.alert(lifeline.AlertFiring, "nexus", "web")
@@ -341,6 +343,7 @@ func TestTheAlertMustAgree(t *testing.T) {
 }
 
 func TestCrashesAgainAndAgain(t *testing.T) {
+	t.Parallel()
 	w := newSite(t, "web")
 	w.containers["web"].crashes = true
 	s := w.serve(t, responder{site: w})
@@ -370,6 +373,7 @@ func TestCrashesAgainAndAgain(t *testing.T) {
 
 // A second attempt is told what the first did.
 func TestPreviousAttempts(t *testing.T) {
+	t.Parallel()
 	w := newSite(t, "web")
 	w.containers["web"].crashes = true
 	var previous []string
@@ -388,6 +392,7 @@ func TestPreviousAttempts(t *testing.T) {
 }
 
 func TestNobodyCanWorkIt(t *testing.T) {
+	t.Parallel()
 	w := newSite(t)
 	asked := false
 	s := w.serve(t, responder{try: func(context.Context, lifeline.Steps, lifeline.Case) (lifeline.Report, error) {
@@ -403,6 +408,7 @@ func TestNobodyCanWorkIt(t *testing.T) {
 }
 
 func TestNothingSafeIsLeft(t *testing.T) {
+	t.Parallel()
 	w := newSite(t, "web")
 	s := w.serve(t, responder{try: func(context.Context, lifeline.Steps, lifeline.Case) (lifeline.Report, error) {
 		return lifeline.Report{Responder: "model:m", Claim: lifeline.ClaimFixed, Summary: "I repaired it"}, nil // it did not
@@ -412,6 +418,7 @@ func TestNothingSafeIsLeft(t *testing.T) {
 
 // A look that could not be made is not a success.
 func TestCouldNotCheck(t *testing.T) {
+	t.Parallel()
 	w := newSite(t, "web")
 	s := w.serve(t, responder{try: func(ctx context.Context, steps lifeline.Steps, c lifeline.Case) (lifeline.Report, error) {
 		report, err := w.start(ctx, steps, c)
@@ -425,6 +432,7 @@ func TestCouldNotCheck(t *testing.T) {
 }
 
 func TestTheRunbooksOwnCheck(t *testing.T) {
+	t.Parallel()
 	w := newSite(t, "web")
 	s := w.serve(t, responder{try: func(ctx context.Context, steps lifeline.Steps, c lifeline.Case) (lifeline.Report, error) {
 		report, err := w.start(ctx, steps, c)
@@ -438,6 +446,7 @@ func TestTheRunbooksOwnCheck(t *testing.T) {
 }
 
 func TestResolvedStopsTheWork(t *testing.T) {
+	t.Parallel()
 	w := newSite(t, "web")
 	looked, goOn := make(chan bool), make(chan bool)
 	s := w.serve(t, responder{try: func(ctx context.Context, steps lifeline.Steps, c lifeline.Case) (lifeline.Report, error) {
@@ -470,6 +479,7 @@ func TestADefectIsHandedOver(t *testing.T) {
 		"panic outside of steps": func(context.Context, lifeline.Steps, lifeline.Case) (lifeline.Report, error) { panic("it broke") },
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			w := newSite(t, "web")
 			s := w.serve(t, responder{try: try})
 			s.expect(s.ended(s.alert(lifeline.AlertFiring, "nexus", "web")), lifeline.StateEscalated, "it broke", 0)
@@ -477,8 +487,9 @@ func TestADefectIsHandedOver(t *testing.T) {
 	}
 }
 
-// Two incidents of one target take turns; those of different targets do not.
-func TestOneRemediationPerTarget(t *testing.T) {
+// Incidents of different targets do not wait for each other.
+func TestTargetsAreWorkedAtTheSameTime(t *testing.T) {
+	t.Parallel()
 	w := newSite(t, "web", "db")
 	both := make(chan string, 2)
 	s := w.serve(t, responder{try: func(ctx context.Context, steps lifeline.Steps, c lifeline.Case) (lifeline.Report, error) {
@@ -501,9 +512,42 @@ func TestOneRemediationPerTarget(t *testing.T) {
 	s.expect(s.ended(second), lifeline.StateResolved, "", 1)
 }
 
+// Several incidents about one target are worked one after the other, however many
+// places there are.
+func TestOneRemediationPerTarget(t *testing.T) {
+	t.Parallel()
+	w := newSite(t, "web")
+	var atWork, most, tries atomic.Int32
+	s := w.serve(t, responder{try: func(ctx context.Context, steps lifeline.Steps, c lifeline.Case) (lifeline.Report, error) {
+		defer atWork.Add(-1)
+		now := atWork.Add(1)
+		tries.Add(1)
+		for seen := most.Load(); now > seen && !most.CompareAndSwap(seen, now); seen = most.Load() {
+		}
+		return lifeline.Report{Responder: "runbook:test", Claim: lifeline.ClaimNotFixed, Summary: "looked"}, steps.Run(ctx, w.step(c, "d0", "uptime"))[0].Err
+	}})
+	const incidents = 6
+	alerts := make([]lifeline.Alert, incidents)
+	for i := range alerts {
+		alerts[i] = lifeline.Alert{Source: "alertmanager", Status: lifeline.AlertFiring, Name: fmt.Sprint("Fault", i), Fingerprint: fmt.Sprint("f", i),
+			Labels: map[string]string{"host": "nexus", "container": "web"}}
+	}
+	receipts, err := s.triage.Receive(t.Context(), alerts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range receipts {
+		s.expect(s.ended(r.IncidentID), lifeline.StateEscalated, "no safe step is left", 0)
+	}
+	if most.Load() != 1 || tries.Load() != incidents {
+		t.Errorf("%d at the same time in %d attempts, want 1 in %d", most.Load(), tries.Load(), incidents)
+	}
+}
+
 // A service that stops in the middle of an incident goes on with it at its next
 // start, and no finished step runs twice.
 func TestGoesOnAfterARestart(t *testing.T) {
+	t.Parallel()
 	w := newSite(t, "web")
 	started := make(chan bool, 1)
 	w.atStart = func() { started <- true }
@@ -546,6 +590,7 @@ func TestGoesOnAfterARestart(t *testing.T) {
 
 // Nothing is enqueued that is not committed.
 func TestEnqueuedWithTheAlert(t *testing.T) {
+	t.Parallel()
 	w := newSite(t, "web")
 	s := w.serve(t, responder{site: w})
 	var opened lifeline.Incident
@@ -574,6 +619,7 @@ func TestEnqueuedWithTheAlert(t *testing.T) {
 }
 
 func TestConfig(t *testing.T) {
+	t.Parallel()
 	w := newSite(t)
 	for _, field := range []string{"DB", "Store", "Door", "Responders"} {
 		db, err := w.store.OpenDB()

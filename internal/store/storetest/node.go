@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"errors"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -88,6 +89,23 @@ func oddTexts(t *testing.T, open Open) {
 	commands, err := s.Commands(t.Context(), id)
 	if err != nil || len(commands) != 2 || string(commands[1].Stdout) != odd && string(commands[0].Stdout) != odd {
 		t.Errorf("commands: %+v, %v", commands, err)
+	}
+	s.sound()
+}
+
+// longKeys: a label may be 8 KiB long, and a key is made of several; an index has
+// room for less.
+func longKeys(t *testing.T, open Open) {
+	s := newSuite(t, open)
+	// Not to be made shorter by packing it.
+	random := rand.New(rand.NewPCG(1, 2))
+	long := make([]byte, 0, 24<<10)
+	for len(long) < cap(long) {
+		long = append(long, byte('a'+random.IntN(26)))
+	}
+	first, again, other := s.receive(firing(string(long)+"1", "f")), s.receive(firing(string(long)+"1", "f")), s.receive(firing(string(long)+"2", "g"))
+	if first.Result != lifeline.ReceiptOpened || again.Result != lifeline.ReceiptRepeat || again.IncidentID != first.IncidentID || other.Result != lifeline.ReceiptOpened {
+		t.Errorf("%+v, %+v, %+v", first, again, other)
 	}
 	s.sound()
 }

@@ -95,6 +95,7 @@ func Run(t *testing.T, open Open) {
 		{"the newest commands on a host", recentCommands},
 		{"answers to requests", answers},
 		{"texts that no database keeps", oddTexts},
+		{"long keys", longKeys},
 		{"nodes", nodes},
 		{"sessions", sessions},
 		{"sessions that Lifeline did not write", forgedSessions},
@@ -103,7 +104,10 @@ func Run(t *testing.T, open Open) {
 		{"nothing there", nothingThere},
 		{"closed", closed},
 	} {
-		t.Run(part.name, func(t *testing.T) { part.run(t, open) })
+		t.Run(part.name, func(t *testing.T) {
+			t.Parallel()
+			part.run(t, open)
+		})
 	}
 }
 
