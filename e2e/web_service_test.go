@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -35,7 +36,8 @@ const (
 // hosts.
 type ward struct {
 	*product
-	client *http.Client
+	// client posts alerts; streams has no limit of time.
+	client, streams *http.Client
 }
 
 // openWard starts a service over hosts. An incident is worked by the shipped
@@ -61,7 +63,8 @@ func openWard(t *testing.T, mode lifeline.Mode, more string, hosts ...*lab.Host)
 		}
 		fmt.Fprintf(&list, "  %s: {address: %q, user: %s, identity: %q, mode: %s}\n", h.Name(), h.Address(), h.User(), identity, mode)
 	}
-	w := &ward{client: &http.Client{Timeout: patience, Transport: &http.Transport{MaxIdleConnsPerHost: 8}}}
+	transport := &http.Transport{MaxIdleConnsPerHost: 8}
+	w := &ward{client: &http.Client{Timeout: patience, Transport: transport}, streams: &http.Client{Transport: transport}}
 	t.Cleanup(w.client.CloseIdleConnections)
 	w.product = install(t, dir, knownHosts, list.String(), fmt.Sprintf(`responder: runbook
 respond: {verify_for: 1s, alert_timeout: 60s}
@@ -102,24 +105,31 @@ func containerDown(status lifeline.AlertStatus, host, container string) firing {
 // post sends alerts to the webhook.
 func (w *ward) post(t *testing.T, alerts ...firing) {
 	t.Helper()
-	body, err := json.Marshal(map[string]any{"version": "4", "status": "firing", "alerts": alerts})
-	if err != nil {
+	if err := w.send(t.Context(), alerts...); err != nil {
 		t.Fatal(err)
 	}
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.url+"/webhook/alertmanager", bytes.NewReader(body))
+}
+
+func (w *ward) send(ctx context.Context, alerts ...firing) error {
+	body, err := json.Marshal(map[string]any{"version": "4", "status": "firing", "alerts": alerts})
 	if err != nil {
-		t.Fatal(err)
+		return err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, w.url+"/webhook/alertmanager", bytes.NewReader(body))
+	if err != nil {
+		return err
 	}
 	req.Header.Set("Authorization", "Bearer "+w.token)
 	req.Header.Set("Content-Type", "application/json")
 	resp, err := w.client.Do(req)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	defer resp.Body.Close()
 	if said, err := io.ReadAll(resp.Body); err != nil || resp.StatusCode != http.StatusOK {
-		t.Fatalf("the webhook answers %s: %s %v", resp.Status, said, err)
+		return fmt.Errorf("the webhook answers %s: %s %w", resp.Status, said, err)
 	}
+	return nil
 }
 
 // only is the only incident on record, once there is one.
@@ -265,7 +275,7 @@ func TestWebServiceApproval(t *testing.T) {
 	for path, form := range map[string]url.Values{
 		question:                                 {"decision": {"approve"}},
 		"/incidents/" + inc.ID + "/handover":     {},
-		"/api/v1" + question + "/approve":        {},
+		"/api/v1" + question:                     {},
 		"/incidents/" + inc.ID + "/close":        {},
 		"/incidents/" + inc.ID + "/retry":        {},
 		"/api/v1/incidents/" + inc.ID + "/retry": {},
@@ -310,7 +320,7 @@ func posted(t *testing.T, c *http.Client, address string, form url.Values) int {
 	t.Helper()
 	body, kind := form.Encode(), "application/x-www-form-urlencoded"
 	if strings.Contains(address, "/api/") {
-		body, kind = "{}", "application/json"
+		body, kind = `{"decision": "approve"}`, "application/json"
 	}
 	resp, err := c.Post(address, kind, strings.NewReader(body))
 	if err != nil {
@@ -391,4 +401,3 @@ func TestWebServiceHostileLog(t *testing.T) {
 	}
 	b.quiet()
 }
-
