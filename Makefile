@@ -40,7 +40,7 @@ e2e: ## the stories against real sshd, dockerd, Prometheus and Alertmanager (as 
 	go test -race -tags e2e -count=1 -timeout 20m $(TESTFLAGS) ./e2e/...
 
 screenshots: deps ## docs/images/page-*.png: the pages as the stories see them (as root)
-	LIFELINE_SCREENSHOTS=$(CURDIR)/docs/images go test -tags e2e -count=1 -run '^TestWebPagesForEverybody$$' ./e2e
+	LIFELINE_SCREENSHOTS=$(CURDIR)/docs/images go test -tags e2e -count=1 -run '^(TestWebPagesForEverybody|TestWebServiceApproval)$$' ./e2e
 
 # About ten minutes, on a machine that does nothing else meanwhile.
 bench: ## bench/RESULTS.md and its chart: sshpool and its peers, side by side (as root)
