@@ -85,6 +85,10 @@ type Config struct {
 	// provider and token, whoever asks from here may do everything.
 	Local  bool
 	Logger *slog.Logger
+	// LookAgain is how often a request that lasts, such as a stream of events, is
+	// looked at again; 0: 5 s. So long may it go on after a sign-out, or after its
+	// token was revoked.
+	LookAgain time.Duration
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
 }
@@ -127,6 +131,9 @@ func New(cfg Config) (*Access, error) {
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.LookAgain <= 0 {
+		cfg.LookAgain = 5 * time.Second
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"lifeline"
@@ -58,13 +59,47 @@ func (a *Access) Identify(next http.Handler) http.Handler {
 				return
 			}
 		}
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), identityKey{}, id)))
+		r = r.WithContext(context.WithValue(r.Context(), identityKey{}, id))
+		if !id.known {
+			next.ServeHTTP(w, r)
+			return
+		}
+		r, ended := a.whileKnown(r)
+		defer ended()
+		next.ServeHTTP(w, r)
 	})
 }
 
-// Still reports whether whoever a request was let in for would be let in now: for
-// answers that last, such as a stream of events.
-func (a *Access) Still(r *http.Request) bool {
+// errNotAnyMore is why a request that lasts is ended.
+var errNotAnyMore = errors.New("whoever asked is not let in any more")
+
+// whileKnown is the request with a context that ends once whoever asks would not
+// be let in any more: a stream of events lasts for hours. ended is called when it
+// is answered.
+func (a *Access) whileKnown(r *http.Request) (_ *http.Request, ended func()) {
+	ctx, cancel := context.WithCancelCause(r.Context())
+	r = r.WithContext(ctx)
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		again := time.NewTicker(a.LookAgain)
+		defer again.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-again.C:
+			}
+			if !a.still(r) {
+				cancel(errNotAnyMore)
+				return
+			}
+		}
+	})
+	return r, func() { cancel(nil); watching.Wait() }
+}
+
+// still reports whether whoever a request was let in for would be let in now.
+func (a *Access) still(r *http.Request) bool {
 	was, known := PersonOf(r.Context())
 	if !known {
 		return false

@@ -3,6 +3,7 @@ package access
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -230,24 +231,25 @@ func TestRecordCannotBeRead(t *testing.T) {
 	}
 }
 
-// An answer that lasts can ask whether it still may.
-func TestStill(t *testing.T) {
-	w := newWorld(t, nil)
+// An answer that lasts ends once whoever asked would not be let in any more.
+func TestStreamsEndWithTheirReason(t *testing.T) {
+	w := newWorld(t, func(c *Config) { c.LookAgain = 5 * time.Millisecond })
 	made, header := w.token("ci", lifeline.RoleViewer, time.Time{})
 	r := httptest.NewRequest("GET", "/", nil)
 	r.Header.Set("Authorization", header)
-	var still []bool
 	w.Identify(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		still = append(still, w.Still(r))
+		if !w.still(r) {
+			t.Error("whoever was just let in is not known any more")
+		}
 		if _, err := w.store.RevokeToken(t.Context(), made.ID, "person:ann"); err != nil {
 			t.Fatal(err)
 		}
-		still = append(still, w.Still(r))
+		<-r.Context().Done()
+		if err := context.Cause(r.Context()); !errors.Is(err, errNotAnyMore) {
+			t.Errorf("it ended with %v", err)
+		}
 	})).ServeHTTP(httptest.NewRecorder(), r)
-	if diff := cmp.Diff([]bool{true, false}, still); diff != "" {
-		t.Errorf("still (-want +got):\n%s", diff)
-	}
-	if w.Still(r) {
+	if w.still(r) {
 		t.Error("whoever was never known still is")
 	}
 }
