@@ -57,7 +57,7 @@ func (a answered) String() string { return strings.Join(append(a.Ran, a.No), " "
 // order, up to the first that does not exit 0. It waits in the workflow and not
 // in a step, so that it goes on after a restart where it was.
 func (w *work) approval(attempt int, asked []lifeline.Approval) (answered, error) {
-	if _, err := w.move(lifeline.StateAwaitingApproval, fmt.Sprintf("a person decides about %d change(s): lifeline approvals", len(asked))); err != nil {
+	if _, err := w.move(lifeline.StateAwaitingApproval, waits(len(asked))); err != nil {
 		return answered{}, err
 	}
 	for _, a := range asked {
@@ -104,6 +104,14 @@ func (w *work) approval(attempt int, asked []lifeline.Approval) (answered, error
 		}
 	}
 	return out, nil
+}
+
+// waits says what a person is asked about.
+func waits(changes int) string {
+	if changes == 1 {
+		return "a change waits for the decision of a person"
+	}
+	return fmt.Sprintf("%d changes wait for the decision of a person", changes)
 }
 
 // decided is how an attempt goes on after a person was asked.
