@@ -71,7 +71,7 @@ func TestPages(t *testing.T) {
 	}{
 		"/": {200, []string{"Waits for an answer", "docker restart --time 10 scrypted", "Needs a person", "less than 2 % is free on /srv", "Open incidents", "being repaired",
 			"Hosts in trouble", "vault", "nothing listens on port 2222", "Stop all changes", "3 of 50 changes", "88520 tokens", "In maintenance until", "Channel phone: 1 message waiting", "ann, admin"}, []string{"HighLoad"}},
-		"/incidents/" + webtest.Asking: {200, []string{"ContainerDown, container scrypted on nexus", "waits for an answer", "It wants to do this", "Run it once", "Do not run it", "which nobody has checked", "opened 1 min 35 s ago", "Stands there since",
+		"/incidents/" + webtest.Asking: {200, []string{"ContainerDown, container scrypted on nexus", "waits for an answer", "It wants to do this", "Run it once", "Do not run it", "which nobody has checked", "opened 1 min ", "Stands there since",
 			"one connection, opened once, reused 3 times", "at most 4 at the same time", "exited 0", "exited 137", "model's own words", "Hand it to me", "Explain", "Markdown", "tokens in 2 answers"}, []string{"Try again"}},
 		"/incidents/" + webtest.Acting:                         {200, []string{"Hand it to me", "running for", "systemctl restart nginx.service", "rule systemctl restart"}, []string{"Run it once", "Try again"}},
 		"/incidents/" + webtest.Handed:                         {200, []string{"Try again", "Look at this next", "Old backups fill /srv", "rm -r /srv/backup/2024-01-14", "refused", "12 days ago", "I have dealt with it"}, []string{"Hand it to me"}},
