@@ -123,8 +123,9 @@ func refused(rule, hint, format string, args ...any) error {
 }
 
 // checkChange refuses a change while the kill switch is on, and a change of an
-// incident in maintenance or beyond one of its limits. It is asked in the transaction that would
-// put the intent on record: nothing can come between.
+// incident that has ended or resolved, is in maintenance or beyond one of its
+// limits. It is asked in the transaction that would put the intent on record:
+// nothing can come between.
 func (s *Store) checkChange(ctx context.Context, tx *writeTx, cmd lifeline.Command, limits lifeline.Limits) error {
 	p, err := tx.paused(ctx)
 	if err != nil {
@@ -151,7 +152,7 @@ func (s *Store) checkChange(ctx context.Context, tx *writeTx, cmd lifeline.Comma
 	case !inc.AlertFiring:
 		return refused(lifeline.RuleResolved, "", "the alert has resolved: nothing is left to repair")
 	}
-	if err := tx.checkMaintenance(ctx, cmd); err != nil {
+	if err := tx.checkMaintenance(ctx, inc, cmd.Host); err != nil {
 		return err
 	}
 	return tx.checkLimits(ctx, inc.Key, cmd, limits)

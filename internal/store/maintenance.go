@@ -180,16 +180,12 @@ func covering(windows []lifeline.Maintenance, now time.Time, incidents ...lifeli
 // checkMaintenance refuses a change of an incident that is in maintenance, or
 // on a host that is as a whole: an incident may be about one machine and its
 // change on another.
-func (tx *writeTx) checkMaintenance(ctx context.Context, cmd lifeline.Command) error {
+func (tx *writeTx) checkMaintenance(ctx context.Context, inc lifeline.Incident, host string) error {
 	windows, err := windowsInForce(ctx, tx, tx.now)
 	if err != nil || len(windows) == 0 {
 		return err
 	}
-	inc, err := incidentByID(ctx, tx, cmd.IncidentID)
-	if err != nil {
-		return err
-	}
-	there := lifeline.Incident{AlertName: inc.AlertName, Target: lifeline.Target{Host: cmd.Host, Kind: lifeline.TargetHost}}
+	there := lifeline.Incident{AlertName: inc.AlertName, Target: lifeline.Target{Host: host, Kind: lifeline.TargetHost}}
 	m, in := covering(windows, tx.now, inc, there)
 	if !in {
 		return nil
