@@ -298,21 +298,7 @@ type clerk struct {
 
 // run works until ctx ends.
 func (c *clerk) run(ctx context.Context) {
-	tick := time.NewTicker(clerkEvery)
-	defer tick.Stop()
-	failing := false
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		err := c.look(ctx)
-		if err != nil && !failing && ctx.Err() == nil { // once, not three times a second
-			c.cfg.Logger.Error("approvals_not_read", "error", err)
-		}
-		failing = err != nil
-	}
+	c.again(ctx, clerkEvery, "approvals_not_read", c.look)
 }
 
 func (c *clerk) look(ctx context.Context) error {

@@ -19,13 +19,21 @@ const tidyBatch = 500
 // for what no workflow will end any more. It holds nothing: whatever a process
 // leaves, the next one's janitor finds.
 func (s *Service) tidyUp(ctx context.Context) {
-	tick := time.NewTicker(s.cfg.TidyEvery)
+	s.again(ctx, s.cfg.TidyEvery, "janitor_failed", func(ctx context.Context) error {
+		return errors.Join(s.tidyIncidents(ctx), s.tidyApprovals(ctx))
+	})
+}
+
+// again does work at once and then at each interval, until ctx ends. Work that
+// fails is logged as event, once and not each time until it succeeds again.
+func (s *Service) again(ctx context.Context, interval time.Duration, event string, work func(context.Context) error) {
+	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	failing := false
 	for {
-		err := errors.Join(s.tidyIncidents(ctx), s.tidyApprovals(ctx))
-		if err != nil && !failing && ctx.Err() == nil { // once, not every minute
-			s.cfg.Logger.Error("janitor_failed", "error", err)
+		err := work(ctx)
+		if err != nil && !failing && ctx.Err() == nil {
+			s.cfg.Logger.Error(event, "error", err)
 		}
 		failing = err != nil
 		select {
