@@ -70,14 +70,20 @@ func startService(ctx context.Context, binary, dir string, hosts []*lab.Host) (*
 			return nil, err
 		}
 	}
-	cfg.WriteString(`ssh: {known_hosts: known_hosts, config: ssh_config}
+	// A port that is free a moment before: serve says where it listens only at level
+	// info, and 10,000 alerts would fill the log there.
+	address, err := freeAddress()
+	if err != nil {
+		return nil, err
+	}
+	fmt.Fprintf(&cfg, `ssh: {known_hosts: known_hosts, config: ssh_config}
 responder: runbook
 webhook: {token_file: token}
-listen: 127.0.0.1:0
+listen: %s
 store: {url: "sqlite:lifeline.db"}
 respond: {verify_for: 1s, max_changes_per_day: 10000}
 log: {level: warn}
-`)
+`, address)
 	for name, text := range map[string]string{
 		"lifeline.yaml": cfg.String(), "token": token + "\n", "ssh_config": "Host *\n  IdentityAgent none\n",
 	} {
@@ -85,21 +91,11 @@ log: {level: warn}
 			return nil, err
 		}
 	}
-	address, err := freeAddress()
-	if err != nil {
-		return nil, err
-	}
 	log, err := os.Create(in("log"))
 	if err != nil {
 		return nil, err
 	}
 	defer log.Close()
-	// A port that was free a moment ago: serve says where it listens only at
-	// level info, and 10,000 alerts would fill the log there.
-	yaml := strings.Replace(cfg.String(), "127.0.0.1:0", address, 1)
-	if err := os.WriteFile(in("lifeline.yaml"), []byte(yaml), 0o600); err != nil {
-		return nil, err
-	}
 	s := &service{dir: dir, address: address, ended: make(chan struct{}), client: &http.Client{
 		Timeout:   2 * time.Minute,
 		Transport: &http.Transport{MaxIdleConnsPerHost: 256},
