@@ -17,10 +17,10 @@ import (
 	"cmp"
 	"fmt"
 	"regexp"
-	"strings"
 	"time"
 
 	"lifeline"
+	"lifeline/internal/pattern"
 )
 
 // Spec is a check as its owner wrote it: lifeline.Check with placeholders.
@@ -101,18 +101,11 @@ func Compile(s Spec, kind lifeline.TargetKind, kindKey string) (*Check, error) {
 
 // expression turns an expected text into a regular expression.
 func expression(expect string) (string, error) {
-	inner, isRegexp := strings.CutPrefix(expect, "/")
-	if !isRegexp {
+	inner, isExpression, err := pattern.Parse(expect)
+	if !isExpression {
 		return regexp.QuoteMeta(expect), nil
 	}
-	inner, closed := strings.CutSuffix(inner, "/")
-	if !closed || inner == "" {
-		return "", fmt.Errorf("%q begins a regular expression: end it with / as well", expect)
-	}
-	if _, err := regexp.Compile(inner); err != nil {
-		return "", fmt.Errorf("%s: %w", expect, err)
-	}
-	return inner, nil
+	return inner, err
 }
 
 func (c *Check) render(target lifeline.Target, address string) (lifeline.Check, error) {

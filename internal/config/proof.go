@@ -4,11 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"regexp"
 	"strings"
 
 	"lifeline"
 	"lifeline/internal/check"
+	"lifeline/internal/pattern"
 )
 
 // Compile reads the check as it is used. The error is a *check.Fault.
@@ -21,36 +21,17 @@ func (c Check) Compile() (*check.Check, error) {
 
 // Matches reports whether the check is made for an alert about a target.
 func (m CheckMatch) Matches(alert string, t lifeline.Target) bool {
-	name, err := m.alert()
-	return err == nil && (name == nil || name.MatchString(alert)) &&
+	name, err := pattern.New(m.Alert)
+	return err == nil && (m.Alert == "" || name.Matches(alert)) &&
 		(m.Host == "" || m.Host == t.Host) &&
 		(m.Kind == "" || lifeline.TargetKind(m.Kind) == t.Kind) &&
 		(m.Name == "" || m.Name == t.Name)
 }
 
-// alert is the expression for the whole name of an alert; nil for any.
-func (m CheckMatch) alert() (*regexp.Regexp, error) {
-	if m.Alert == "" {
-		return nil, nil
-	}
-	inner, isRegexp := strings.CutPrefix(m.Alert, "/")
-	if !isRegexp {
-		return regexp.Compile(`\A` + regexp.QuoteMeta(m.Alert) + `\z`)
-	}
-	inner, closed := strings.CutSuffix(inner, "/")
-	if !closed || inner == "" {
-		return nil, fmt.Errorf("%q begins a regular expression: end it with / as well", m.Alert)
-	}
-	if _, err := regexp.Compile(inner); err != nil {
-		return nil, fmt.Errorf("%s: %w", m.Alert, err)
-	}
-	return regexp.Compile(`\A(?:` + inner + `)\z`)
-}
-
 func (v *validator) checks() {
 	for i, c := range v.cfg.Checks {
 		field := fmt.Sprintf("checks[%d]", i)
-		if _, err := c.Match.alert(); err != nil {
+		if _, err := pattern.New(c.Match.Alert); err != nil {
 			v.complain(field+".match.alert", err.Error(), "")
 		}
 		if c.Match.Host != "" {

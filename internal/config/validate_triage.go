@@ -1,13 +1,15 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"maps"
-	"regexp"
+	"regexp/syntax"
 	"slices"
 	"strings"
 
 	"lifeline"
+	"lifeline/internal/pattern"
 )
 
 func (v *validator) triage() {
@@ -48,17 +50,11 @@ func (v *validator) triageMatch(field string, m TriageMatch) {
 
 // pattern complains about a text between slashes that is no regular expression.
 func (v *validator) pattern(field, text string) {
-	inner, isRegexp := strings.CutPrefix(text, "/")
-	if !isRegexp {
-		return
-	}
-	inner, closed := strings.CutSuffix(inner, "/")
-	if !closed || inner == "" {
-		v.complain(field, fmt.Sprintf("%q begins a regular expression: end it with / as well", text), "")
-		return
-	}
-	if _, err := regexp.Compile(inner); err != nil {
-		v.complain(field, fmt.Sprintf("%s is not a regular expression: %v", text, err), "")
+	_, _, err := pattern.Parse(text)
+	if bad, ok := errors.AsType[*syntax.Error](err); ok {
+		v.complain(field, fmt.Sprintf("%s is not a regular expression: %v", text, bad), "")
+	} else if err != nil {
+		v.complain(field, err.Error(), "")
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"lifeline"
 	"lifeline/internal/check"
+	"lifeline/internal/pattern"
 )
 
 // frontMatter is the head of a runbook, between two lines of three dashes.
@@ -256,14 +257,14 @@ func newMatch(fm frontMatter) (match, error) {
 		return m, fm.Match.Target.fault("target is %q: want container, unit, filesystem or host", m.target)
 	}
 	for _, name := range fm.Match.Alerts {
-		p, err := newPattern(name.text)
+		p, err := pattern.New(name.text)
 		if err != nil {
 			return m, name.fault("%v", err)
 		}
 		m.alerts = append(m.alerts, p)
 	}
 	for name, value := range fm.Match.Labels {
-		p, err := newPattern(value.text)
+		p, err := pattern.New(value.text)
 		if err != nil {
 			return m, value.fault("%v", err)
 		}

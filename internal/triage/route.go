@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"lifeline"
+	"lifeline/internal/pattern"
 )
 
 // Route says what alerts of one kind are about, where their labels do not say
@@ -44,21 +45,21 @@ const labelPrefix = "label:"
 type route struct {
 	Route
 	number        int // in the configuration, from 0
-	alert, source pattern
-	labels        map[string]pattern
+	alert, source pattern.Pattern
+	labels        map[string]pattern.Pattern
 }
 
 func newRoute(number int, r Route) (route, error) {
-	compiled := route{Route: r, number: number, labels: map[string]pattern{}}
+	compiled := route{Route: r, number: number, labels: map[string]pattern.Pattern{}}
 	var err error
-	if compiled.alert, err = newPattern(r.Match.Alert); err != nil {
+	if compiled.alert, err = pattern.New(r.Match.Alert); err != nil {
 		return compiled, fmt.Errorf("match.alert: %w", err)
 	}
-	if compiled.source, err = newPattern(r.Match.Source); err != nil {
+	if compiled.source, err = pattern.New(r.Match.Source); err != nil {
 		return compiled, fmt.Errorf("match.source: %w", err)
 	}
 	for name, text := range r.Match.Labels {
-		if compiled.labels[name], err = newPattern(text); err != nil {
+		if compiled.labels[name], err = pattern.New(text); err != nil {
 			return compiled, fmt.Errorf("match.labels.%s: %w", name, err)
 		}
 	}
@@ -66,11 +67,13 @@ func newRoute(number int, r Route) (route, error) {
 }
 
 func (r *route) matches(a lifeline.Alert) bool {
-	if !r.alert.matches(a.Name) || !r.source.matches(a.Source) {
+	// What is left empty matches any value.
+	match := r.Match
+	if match.Alert != "" && !r.alert.Matches(a.Name) || match.Source != "" && !r.source.Matches(a.Source) {
 		return false
 	}
 	for name, p := range r.labels {
-		if value := a.Labels[name]; value == "" || !p.matches(value) {
+		if value := a.Labels[name]; value == "" || match.Labels[name] != "" && !p.Matches(value) {
 			return false
 		}
 	}
