@@ -1,7 +1,7 @@
 package config
 
 import (
-	_ "embed" // types.go is its own documentation
+	"embed" // the types are their own documentation
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -9,20 +9,36 @@ import (
 	"strings"
 )
 
-//go:embed types.go
-var typesSource string
+//go:embed types*.go
+var typesSource embed.FS
 
-// comments are the comments of types.go: of a type by its name, of a field by
-// Type.Field.
+// comments are the comments of types.go and the files beside it that have more
+// types: of a type by its name, of a field by Type.Field.
 type comments map[string]string
 
 // readComments reads the comments out of the source that was compiled.
 func readComments() comments {
-	file, err := parser.ParseFile(token.NewFileSet(), "types.go", typesSource, parser.ParseComments|parser.SkipObjectResolution)
+	files, err := typesSource.ReadDir(".")
 	if err != nil {
-		panic("config: types.go was compiled and does not parse: " + err.Error())
+		panic("config: what was compiled cannot be listed: " + err.Error())
 	}
 	c := comments{}
+	for _, f := range files {
+		source, err := typesSource.ReadFile(f.Name())
+		if err != nil {
+			panic("config: what was compiled cannot be read: " + err.Error())
+		}
+		c.read(f.Name(), source)
+	}
+	return c
+}
+
+// read adds the comments of one file.
+func (c comments) read(name string, source []byte) {
+	file, err := parser.ParseFile(token.NewFileSet(), name, source, parser.ParseComments|parser.SkipObjectResolution)
+	if err != nil {
+		panic("config: " + name + " was compiled and does not parse: " + err.Error())
+	}
 	for _, decl := range file.Decls {
 		g, ok := decl.(*ast.GenDecl)
 		if !ok {
@@ -45,7 +61,6 @@ func readComments() comments {
 			}
 		}
 	}
-	return c
 }
 
 func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
