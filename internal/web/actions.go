@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"net/http"
 
 	"lifeline"
@@ -26,30 +27,20 @@ func (s *server) retry(w http.ResponseWriter, r *http.Request) {
 	back(w, r, incidentPath(inc.ID))
 }
 
-func (s *server) handOver(w http.ResponseWriter, r *http.Request) {
-	reason, ok := s.reasonOf(w, r)
-	if !ok {
-		return
+// withReason does to an incident what a person gives a reason for.
+func (s *server) withReason(what string, do func(ctx context.Context, who lifeline.Person, id, reason string) (lifeline.Incident, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		reason, ok := s.reasonOf(w, r)
+		if !ok {
+			return
+		}
+		inc, err := do(r.Context(), s.me(r), r.PathValue("id"), reason)
+		if err != nil {
+			s.fail(w, r, what, err)
+			return
+		}
+		back(w, r, incidentPath(inc.ID))
 	}
-	inc, err := s.Service.HandOver(r.Context(), s.me(r), r.PathValue("id"), reason)
-	if err != nil {
-		s.fail(w, r, "hand over", err)
-		return
-	}
-	back(w, r, incidentPath(inc.ID))
-}
-
-func (s *server) closeIncident(w http.ResponseWriter, r *http.Request) {
-	reason, ok := s.reasonOf(w, r)
-	if !ok {
-		return
-	}
-	inc, err := s.Service.Close(r.Context(), s.me(r), r.PathValue("id"), reason)
-	if err != nil {
-		s.fail(w, r, "close", err)
-		return
-	}
-	back(w, r, incidentPath(inc.ID))
 }
 
 func (s *server) pause(w http.ResponseWriter, r *http.Request) {

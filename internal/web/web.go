@@ -128,8 +128,8 @@ func (s *server) routes(mux *http.ServeMux) {
 	for pattern, h := range map[string]http.HandlerFunc{
 		"POST /approvals/{id}":          s.decide,
 		"POST /incidents/{id}/retry":    s.retry,
-		"POST /incidents/{id}/handover": s.handOver,
-		"POST /incidents/{id}/close":    s.closeIncident,
+		"POST /incidents/{id}/handover": s.withReason("hand over", s.Service.HandOver),
+		"POST /incidents/{id}/close":    s.withReason("close", s.Service.Close),
 	} {
 		mux.Handle(pattern, s.needs(lifeline.RoleApprover, h))
 	}
